@@ -1,0 +1,64 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Where the files that ship with the package lie: models, config, launch files, worlds."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from wm_controller.errors import InputError
+
+PACKAGE = 'wm_controller'
+
+
+def share_directories() -> Iterator[Path]:
+    """
+    Yield the places that may hold the package's files, the nearest to the running code first.
+
+    A checkout (also an editable or symlinked install) comes first, then the workspaces of
+    AMENT_PREFIX_PATH in their overlay order, then the prefix that pip installs into.
+    """
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / 'package.xml').is_file():
+        yield checkout
+    prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    for prefix in [*prefixes, sys.prefix]:
+        share = Path(prefix) / 'share' / PACKAGE
+        if (share / 'package.xml').is_file():
+            yield share
+
+
+def share_directory() -> Path:
+    """Return the folder with `models`, `config`, `launch` and `worlds`, as ROS's share folder."""
+    for directory in share_directories():
+        return directory
+    raise InputError(
+        f'the files of {PACKAGE} are not installed: source the workspace (install/setup.bash), '
+        'or run from a checkout'
+    )
+
+
+def find_model(name: str | os.PathLike[str]) -> Path:
+    """Return the bundle at a path, or the shipped one of that name ('indoor')."""
+    return _find(name, 'models', '.safetensors', 'model')
+
+
+def find_config(name: str | os.PathLike[str]) -> Path:
+    """Return the parameter file at a path, or the shipped one of that name ('robot')."""
+    return _find(name, 'config', '.yaml', 'config')
+
+
+def _find(name: str | os.PathLike[str], folder: str, suffix: str, kind: str) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = share_directory() / folder
+    # A name is one word: 'indoor' is looked up, 'my/indoor' and 'indoor.safetensors' are paths.
+    if path.name == str(name) and path.suffix != suffix:
+        candidate = shipped / f'{name}{suffix}'
+        if candidate.is_file():
+            return candidate
+        known = ', '.join(sorted(p.stem for p in shipped.glob(f'*{suffix}'))) or 'none'
+        raise InputError(f'{name}: no such file, nor a shipped {kind} (there is: {known})')
+    raise InputError(f'{name}: no such file')
