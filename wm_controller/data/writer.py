@@ -1,0 +1,220 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Writer of data set files: whole or not at all."""
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wm_controller.data import schema
+from wm_controller.data.digest import ContentDigest
+from wm_controller.errors import InputError
+
+CHUNK_BYTES = 768 << 10
+"""About what one window of the model needs, so that reading a window unpacks one or two."""
+
+
+class DatasetWriter:
+    """Context manager: `append_episode` as often as needed, the file appears on clean exit.
+
+    Rows go to a temporary file beside `path`, which replaces `path` at the end. After any
+    error, a full disk included, nothing is left behind and an older `path` is untouched.
+    """
+
+    def __init__(self, path: Union[str, Path], rate_hz: float, *,
+                 bearings: ArrayLike = schema.CLEARANCE_BEARINGS,
+                 sources: Sequence[Mapping[str, Any]] = (), command: str = '',
+                 attributes: Optional[Mapping[str, Any]] = None) -> None:
+        """`sources`: one mapping a bag or room (`path`, `sha256`); `attributes`: more facts."""
+        if not (np.isfinite(rate_hz) and rate_hz > 0):
+            raise ValueError(f'rate_hz must be positive, not {rate_hz}')
+        self.path = Path(path)
+        self.rate_hz = float(rate_hz)
+        self.bearings = np.atleast_1d(np.asarray(bearings, dtype=np.float64))
+        self.n_steps = 0
+        self.n_episodes = 0
+        self._attributes: Dict[str, Any] = {
+            'schema': schema.SCHEMA, 'rate_hz': self.rate_hz,
+            'clearance_bearings': self.bearings,
+            'sources': json.dumps([dict(s) for s in sources]), 'command': command,
+            **(attributes or {})}
+        self._digest = ContentDigest(self.rate_hz, self.bearings)
+        self._names: Optional[Tuple[str, ...]] = None
+        self._temporary = self.path.with_name(f'.{self.path.name}.{os.getpid()}.part')
+        self._file: Optional['h5py.File'] = None
+
+    def __enter__(self) -> 'DatasetWriter':
+        if self.path.is_dir():
+            raise InputError(f'{self.path}: is a directory; name a file to write, such as data.h5')
+        if not self.path.parent.is_dir():
+            raise InputError(f'{self.path}: no such directory {self.path.parent}; make it first')
+        try:
+            self._file = h5py.File(self._temporary, 'w', libver=('v108', 'latest'))
+        except OSError as error:
+            self._remove()
+            raise self._cannot_write(error) from error
+        return self
+
+    def append_episode(self, pixels: ArrayLike, action: ArrayLike,
+                       proprio: Optional[ArrayLike] = None, pose: Optional[ArrayLike] = None,
+                       stamp: Optional[ArrayLike] = None, clearance: Optional[ArrayLike] = None,
+                       extras: Optional[Mapping[str, ArrayLike]] = None,
+                       episode_extras: Optional[Mapping[str, Any]] = None) -> None:
+        """Append T steps; shapes as in `schema.STEP_COLUMNS`, None for what does not exist.
+
+        `extras`: further columns of T rows. `episode_extras`: one value each, stored with one row
+        an episode; their names begin with `ep_`, such as `ep_room`. Every episode needs the same.
+        """
+        if self._file is None:
+            raise RuntimeError('DatasetWriter is used outside its `with` block')
+        rows = self._rows(np.asarray(pixels), action, proprio, pose, stamp, clearance)
+        n = rows['pixels'].shape[0]
+        for name, values in (extras or {}).items():
+            rows[name] = _step_extra(name, np.asarray(values), n)
+        episode: Dict[str, NDArray[Any]] = {
+            'ep_len': np.array([n], dtype=np.int64),
+            'ep_offset': np.array([self.n_steps], dtype=np.int64)}
+        for name, value in (episode_extras or {}).items():
+            episode[name] = _episode_extra(name, value)
+        names = tuple(sorted([*rows, *episode]))
+        if self._names is None:
+            self._names = names
+        elif names != self._names:
+            raise ValueError(f'episodes differ in columns: {self._names} and {names}')
+        try:
+            for name, values in [*rows.items(), *episode.items()]:
+                self._append(name, values)
+        except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
+            raise self._cannot_write(error) from error
+        self.n_steps += n
+        self.n_episodes += 1
+
+    def _rows(self, pixels: NDArray[Any], action: ArrayLike, proprio: Optional[ArrayLike],
+              pose: Optional[ArrayLike], stamp: Optional[ArrayLike],
+              clearance: Optional[ArrayLike]) -> Dict[str, NDArray[Any]]:
+        n = pixels.shape[0] if pixels.ndim == 4 else 0
+        if n == 0 or pixels.shape[3] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
+            raise ValueError(f'pixels must be uint8 (T, H, W, 3), not {pixels.dtype} '
+                             f'{pixels.shape}')
+        if stamp is None:
+            raise ValueError('stamp is required')
+        widths = {'action': 2, 'proprio': 5, 'pose': 3, 'clearance': self.bearings.size}
+        given = {'action': action, 'proprio': proprio, 'pose': pose, 'clearance': clearance}
+        rows: Dict[str, NDArray[Any]] = {'pixels': pixels}
+        for name, values in given.items():
+            dtype = np.float64 if name == 'pose' else np.float32
+            shape = (n, widths[name])
+            rows[name] = (np.full(shape, np.nan, dtype=dtype) if values is None
+                          else np.asarray(values, dtype=dtype))
+            if rows[name].shape != shape:
+                raise ValueError(f'{name} must have shape {shape}, not {rows[name].shape}')
+        rows['stamp'] = np.asarray(stamp, dtype=np.float64)
+        if rows['stamp'].shape != (n,):
+            raise ValueError(f'stamp must have shape {(n,)}, not {rows["stamp"].shape}')
+        if not np.isfinite(rows['stamp']).all() or (np.diff(rows['stamp']) <= 0).any():
+            raise ValueError('stamps must be finite and increase within an episode')
+        if not np.isfinite(rows['action']).all():
+            raise ValueError('action must be finite')
+        return rows
+
+    def _append(self, name: str, values: NDArray[Any]) -> None:
+        assert self._file is not None
+        if name not in self._file:
+            text = values.dtype.kind == 'O'
+            row_bytes = max(int(np.prod(values.shape[1:])) * values.dtype.itemsize, 1)
+            chunk = int(np.clip(CHUNK_BYTES // row_bytes, 1, 64 if name == 'pixels' else 4096))
+            # gzip is part of every HDF5 library; lzf and blosc are not. Level 1 packs
+            # camera frames nearly as small as level 9 at a fraction of the time.
+            self._file.create_dataset(
+                name, shape=(0, *values.shape[1:]), maxshape=(None, *values.shape[1:]),
+                chunks=(chunk, *values.shape[1:]),
+                dtype=h5py.string_dtype() if text else values.dtype,
+                compression=None if text else 'gzip', compression_opts=None if text else 1)
+        column = self._file[name]
+        if column.shape[1:] != values.shape[1:]:
+            raise ValueError(f'{name} rows are {values.shape[1:]}, earlier ones '
+                             f'{column.shape[1:]}')
+        start = column.shape[0]
+        column.resize(start + values.shape[0], axis=0)
+        column[start:] = values
+        self._digest.update(name, values)
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        if error is not None:
+            self._abandon()
+            return
+        try:
+            self._finish()
+        except (OSError, RuntimeError) as full:
+            self._abandon()
+            raise self._cannot_write(full) from full
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _finish(self) -> None:
+        assert self._file is not None
+        if self.n_steps == 0:
+            raise InputError(f'{self.path}: not written: no episode to put into it')
+        height, width = self._file['pixels'].shape[1:3]
+        self._attributes['image_size'] = np.array([width, height], dtype=np.int64)
+        self._attributes['digest'] = self._digest.hexdigest()
+        for name, value in self._attributes.items():
+            self._file.attrs[name] = value
+        self._file.flush()
+        self._file.close()
+        with self._temporary.open('rb') as stream:
+            os.fsync(stream.fileno())  # rename only what is really on the disk
+        os.replace(self._temporary, self.path)
+
+    def _abandon(self) -> None:
+        try:
+            if self._file is not None:
+                self._file.close()
+        except (OSError, RuntimeError):
+            pass  # a full disk fails the close as well; the file goes anyway
+        self._remove()
+
+    def _remove(self) -> None:
+        try:
+            self._temporary.unlink()
+        except OSError:
+            pass
+
+    def _cannot_write(self, error: BaseException) -> InputError:
+        text = str(error)
+        if 'errno = 28' in text or getattr(error, 'errno', None) == 28:
+            reason = 'the disk is full: free some space or choose another disk with -o'
+        elif 'errno = 27' in text or getattr(error, 'errno', None) == 27:
+            reason = 'the file grew over the size that is allowed here (ulimit -f)'
+        else:
+            first = getattr(error, 'strerror', None) or (text.splitlines() or ['unknown error'])[0]
+            reason = f'{first}; choose another place with -o'
+        return InputError(f'{self.path}: cannot be written after {self.n_steps} steps: {reason}')
+
+
+def _step_extra(name: str, values: NDArray[Any], n: int) -> NDArray[Any]:
+    if name in schema.COLUMN_NAMES or name.startswith('ep_'):
+        raise ValueError(f'{name!r} cannot be the name of an extra column per step')
+    if values.ndim == 0 or values.shape[0] != n or values.dtype.kind not in 'biuf':
+        raise ValueError(f'extra column {name!r} needs {n} numeric rows, has {values.shape} '
+                         f'{values.dtype}')
+    return values
+
+
+def _episode_extra(name: str, value: Any) -> NDArray[Any]:
+    if name in schema.COLUMN_NAMES or not name.startswith('ep_'):
+        raise ValueError(f'{name!r}: names of episode columns begin with ep_')
+    if isinstance(value, str):
+        return np.array([value], dtype=object)
+    array = np.asarray(value)
+    if array.dtype.kind not in 'biuf':
+        raise ValueError(f'episode column {name!r} needs text or numbers, not {array.dtype}')
+    return array[np.newaxis]
