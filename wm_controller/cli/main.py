@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 import typer
 
@@ -28,8 +29,9 @@ ORDER = (
 )
 
 # typer exports one kind of usage error; its parents are the general ones. Where they live changed
-# with typer's releases (a click of its own since 0.2x), so they are taken from there.
-_UsageError, _ClickException = typer.BadParameter.__mro__[1:3]
+# with typer's releases (newer ones carry their own click), so they are taken from there.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+_ClickException: Any = typer.BadParameter.__mro__[2]
 
 
 def verbs() -> list[str]:
@@ -80,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     except _ClickException as error:
         help_of = f'wm {verb} --help' if verb else 'wm --help'
         usage = f' (see {help_of})' if isinstance(error, _UsageError) else ''
-        complain(verb, error.format_message().rstrip('.') + usage)  # type: ignore[attr-defined]
+        complain(verb, error.format_message().rstrip('.') + usage)
         return EXIT_INPUT
     except (typer.Abort, KeyboardInterrupt):
         complain(verb, 'interrupted')
