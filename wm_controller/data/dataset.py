@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reader of data set files: refuses what is not one, with one clear line."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Iterable, List, Optional, Tuple, Type, Union
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,7 +19,7 @@ from wm_controller.errors import InputError
 
 __all__ = ['Dataset', 'DatasetWriter', 'open_all']
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 CHUNK_CACHE_BYTES = 32 << 20
 
 
@@ -53,7 +54,7 @@ class Dataset:
             raise
 
     @property
-    def image_size(self) -> Tuple[int, int]:
+    def image_size(self) -> tuple[int, int]:
         """(width, height) in pixels."""
         return int(self.pixels.shape[2]), int(self.pixels.shape[1])
 
@@ -92,7 +93,7 @@ class Dataset:
         return self.column('clearance')
 
     @cached_property
-    def extras(self) -> Tuple[str, ...]:
+    def extras(self) -> tuple[str, ...]:
         """Names of further columns, per step or (named `ep_...`) per episode."""
         return tuple(sorted(set(self._file) - set(schema.COLUMN_NAMES)))
 
@@ -109,7 +110,7 @@ class Dataset:
         return slice(start, start + int(self.ep_len[episode]))
 
     @cached_property
-    def attributes(self) -> Dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         """All file attributes; JSON ones (sources, ingest report) as text."""
         return {key: value for key, value in self._file.attrs.items()}
 
@@ -134,8 +135,8 @@ class Dataset:
     def __enter__(self) -> 'Dataset':
         return self
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -144,12 +145,12 @@ class Dataset:
                 f'{self.rate_hz:g} Hz, {width}x{height})')
 
 
-def open_all(paths: Iterable[PathLike]) -> List[Dataset]:
+def open_all(paths: Iterable[PathLike]) -> list[Dataset]:
     """Open several files for one training; refuses files that do not fit together."""
     paths = list(paths)
     if not paths:
         raise InputError('no data set given: name at least one .h5 file')
-    opened: List[Dataset] = []
+    opened: list[Dataset] = []
     try:
         for path in paths:
             data = Dataset.open(path)

@@ -4,7 +4,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ class ContentDigest:
 
     def __init__(self, rate_hz: float, bearings: NDArray[np.float64]) -> None:
         self._head = f'{rate_hz:.9g}' + ''.join(f' {b:.9g}' for b in np.atleast_1d(bearings))
-        self._columns: Dict[str, Any] = {}
+        self._columns: dict[str, Any] = {}
 
     def update(self, name: str, rows: NDArray[Any]) -> None:
         """Feed the next rows of a column; independent of how rows are split over calls."""

@@ -3,7 +3,6 @@
 """What a data set file contains: names, shapes, units (design.md section 5)."""
 
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 
@@ -29,7 +28,7 @@ class Column:
 
     name: str
     dtype: str
-    shape: Tuple[object, ...]
+    shape: tuple[object, ...]
     meaning: str
     nan: bool = False
     """Whether NaN says 'this recording does not have it'."""

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writer of data set files: whole or not at all."""
 
+import errno
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wm_controller.data import schema
 from wm_controller.data.digest import ContentDigest
+from wm_controller.data.sink import Sink
 from wm_controller.errors import InputError
 
 CHUNK_BYTES = 768 << 10
@@ -27,10 +30,10 @@ class DatasetWriter:
     error, a full disk included, nothing is left behind and an older `path` is untouched.
     """
 
-    def __init__(self, path: Union[str, Path], rate_hz: float, *,
+    def __init__(self, path: str | Path, rate_hz: float, *,
                  bearings: ArrayLike = schema.CLEARANCE_BEARINGS,
                  sources: Sequence[Mapping[str, Any]] = (), command: str = '',
-                 attributes: Optional[Mapping[str, Any]] = None) -> None:
+                 attributes: Mapping[str, Any] | None = None) -> None:
         """`sources`: one mapping a bag or room (`path`, `sha256`); `attributes`: more facts."""
         if not (np.isfinite(rate_hz) and rate_hz > 0):
             raise ValueError(f'rate_hz must be positive, not {rate_hz}')
@@ -39,15 +42,16 @@ class DatasetWriter:
         self.bearings = np.atleast_1d(np.asarray(bearings, dtype=np.float64))
         self.n_steps = 0
         self.n_episodes = 0
-        self._attributes: Dict[str, Any] = {
+        self._attributes: dict[str, Any] = {
             'schema': schema.SCHEMA, 'rate_hz': self.rate_hz,
             'clearance_bearings': self.bearings,
             'sources': json.dumps([dict(s) for s in sources]), 'command': command,
             **(attributes or {})}
         self._digest = ContentDigest(self.rate_hz, self.bearings)
-        self._names: Optional[Tuple[str, ...]] = None
+        self._names: tuple[str, ...] | None = None
         self._temporary = self.path.with_name(f'.{self.path.name}.{os.getpid()}.part')
-        self._file: Optional['h5py.File'] = None
+        self._sink: Sink | None = None
+        self._file: h5py.File | None = None
 
     def __enter__(self) -> 'DatasetWriter':
         if self.path.is_dir():
@@ -55,17 +59,23 @@ class DatasetWriter:
         if not self.path.parent.is_dir():
             raise InputError(f'{self.path}: no such directory {self.path.parent}; make it first')
         try:
-            self._file = h5py.File(self._temporary, 'w', libver=('v108', 'latest'))
+            self._temporary.unlink(missing_ok=True)
+            self._sink = Sink(self._temporary)
         except OSError as error:
-            self._remove()
             raise self._cannot_write(error) from error
+        try:
+            self._file = h5py.File(self._sink, 'w', libver=('v108', 'latest'))
+        except BaseException:
+            self._sink.close()
+            self._temporary.unlink(missing_ok=True)
+            raise
         return self
 
     def append_episode(self, pixels: ArrayLike, action: ArrayLike,
-                       proprio: Optional[ArrayLike] = None, pose: Optional[ArrayLike] = None,
-                       stamp: Optional[ArrayLike] = None, clearance: Optional[ArrayLike] = None,
-                       extras: Optional[Mapping[str, ArrayLike]] = None,
-                       episode_extras: Optional[Mapping[str, Any]] = None) -> None:
+                       proprio: ArrayLike | None = None, pose: ArrayLike | None = None,
+                       stamp: ArrayLike | None = None, clearance: ArrayLike | None = None,
+                       extras: Mapping[str, ArrayLike] | None = None,
+                       episode_extras: Mapping[str, Any] | None = None) -> None:
         """Append T steps; shapes as in `schema.STEP_COLUMNS`, None for what does not exist.
 
         `extras`: further columns of T rows. `episode_extras`: one value each, stored with one row
@@ -77,7 +87,7 @@ class DatasetWriter:
         n = rows['pixels'].shape[0]
         for name, values in (extras or {}).items():
             rows[name] = _step_extra(name, np.asarray(values), n)
-        episode: Dict[str, NDArray[Any]] = {
+        episode: dict[str, NDArray[Any]] = {
             'ep_len': np.array([n], dtype=np.int64),
             'ep_offset': np.array([self.n_steps], dtype=np.int64)}
         for name, value in (episode_extras or {}).items():
@@ -87,17 +97,15 @@ class DatasetWriter:
             self._names = names
         elif names != self._names:
             raise ValueError(f'episodes differ in columns: {self._names} and {names}')
-        try:
-            for name, values in [*rows.items(), *episode.items()]:
-                self._append(name, values)
-        except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-            raise self._cannot_write(error) from error
+        for name, values in [*rows.items(), *episode.items()]:
+            self._append(name, values)
+        self._check_written()
         self.n_steps += n
         self.n_episodes += 1
 
-    def _rows(self, pixels: NDArray[Any], action: ArrayLike, proprio: Optional[ArrayLike],
-              pose: Optional[ArrayLike], stamp: Optional[ArrayLike],
-              clearance: Optional[ArrayLike]) -> Dict[str, NDArray[Any]]:
+    def _rows(self, pixels: NDArray[Any], action: ArrayLike, proprio: ArrayLike | None,
+              pose: ArrayLike | None, stamp: ArrayLike | None,
+              clearance: ArrayLike | None) -> dict[str, NDArray[Any]]:
         n = pixels.shape[0] if pixels.ndim == 4 else 0
         if n == 0 or pixels.shape[3] != 3 or pixels.dtype != np.uint8 or 0 in pixels.shape:
             raise ValueError(f'pixels must be uint8 (T, H, W, 3), not {pixels.dtype} '
@@ -106,7 +114,7 @@ class DatasetWriter:
             raise ValueError('stamp is required')
         widths = {'action': 2, 'proprio': 5, 'pose': 3, 'clearance': self.bearings.size}
         given = {'action': action, 'proprio': proprio, 'pose': pose, 'clearance': clearance}
-        rows: Dict[str, NDArray[Any]] = {'pixels': pixels}
+        rows: dict[str, NDArray[Any]] = {'pixels': pixels}
         for name, values in given.items():
             dtype = np.float64 if name == 'pose' else np.float32
             shape = (n, widths[name])
@@ -145,22 +153,17 @@ class DatasetWriter:
         column[start:] = values
         self._digest.update(name, values)
 
-    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        if error is not None:
-            self._abandon()
-            return
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
         try:
-            self._finish()
-        except (OSError, RuntimeError) as full:
-            self._abandon()
-            raise self._cannot_write(full) from full
-        except BaseException:
-            self._abandon()
-            raise
+            if error is None:
+                self._finish()
+        finally:
+            self._close()
+            self._temporary.unlink(missing_ok=True)  # is there only if it was not renamed
 
     def _finish(self) -> None:
-        assert self._file is not None
+        assert self._file is not None and self._sink is not None
         if self.n_steps == 0:
             raise InputError(f'{self.path}: not written: no episode to put into it')
         height, width = self._file['pixels'].shape[1:3]
@@ -168,36 +171,35 @@ class DatasetWriter:
         self._attributes['digest'] = self._digest.hexdigest()
         for name, value in self._attributes.items():
             self._file.attrs[name] = value
-        self._file.flush()
         self._file.close()
-        with self._temporary.open('rb') as stream:
-            os.fsync(stream.fileno())  # rename only what is really on the disk
-        os.replace(self._temporary, self.path)
-
-    def _abandon(self) -> None:
+        self._file = None
+        self._sink.sync()
+        self._check_written()
         try:
-            if self._file is not None:
-                self._file.close()
-        except (OSError, RuntimeError):
-            pass  # a full disk fails the close as well; the file goes anyway
-        self._remove()
+            os.replace(self._temporary, self.path)
+        except OSError as error:
+            raise self._cannot_write(error) from error
 
-    def _remove(self) -> None:
-        try:
-            self._temporary.unlink()
-        except OSError:
-            pass
+    def _close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._sink is not None:
+            self._sink.close()
+            self._sink = None
 
-    def _cannot_write(self, error: BaseException) -> InputError:
-        text = str(error)
-        if 'errno = 28' in text or getattr(error, 'errno', None) == 28:
-            reason = 'the disk is full: free some space or choose another disk with -o'
-        elif 'errno = 27' in text or getattr(error, 'errno', None) == 27:
-            reason = 'the file grew over the size that is allowed here (ulimit -f)'
-        else:
-            first = getattr(error, 'strerror', None) or (text.splitlines() or ['unknown error'])[0]
-            reason = f'{first}; choose another place with -o'
-        return InputError(f'{self.path}: cannot be written after {self.n_steps} steps: {reason}')
+    def _check_written(self) -> None:
+        if self._sink is not None and self._sink.error is not None:
+            raise self._cannot_write(self._sink.error) from self._sink.error
+
+    def _cannot_write(self, error: OSError) -> InputError:
+        reason = {
+            errno.ENOSPC: 'the disk is full: free some space, or choose another disk with -o',
+            errno.EDQUOT: 'the disk quota is used up: free some space, or choose another disk '
+                          'with -o',
+            errno.EFBIG: 'files of this size are not allowed here (ulimit -f)',
+        }.get(error.errno or 0, f'{error.strerror}; choose another place with -o')
+        return InputError(f'{self.path}: cannot be written: {reason}')
 
 
 def _step_extra(name: str, values: NDArray[Any], n: int) -> NDArray[Any]:
