@@ -1,0 +1,168 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Windows of consecutive steps inside episodes, over one or several data sets."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wm_controller.data.dataset import Dataset
+from wm_controller.errors import InputError
+
+BASE_COLUMNS = ('action', 'proprio', 'pose', 'stamp', 'clearance')
+LOAD_ROWS = 4096
+
+
+class Rows:
+    """All rows of several data sets behind one another, pixels in memory where they fit."""
+
+    def __init__(self, datasets: Sequence[Dataset], max_memory_gb: float,
+                 columns: Sequence[str], progress: Callable[[float], Any] | None = None) -> None:
+        self.datasets = list(datasets)
+        self.first = np.cumsum([0] + [d.n_steps for d in self.datasets])
+        self.columns = {name: np.concatenate([d.column(name) for d in self.datasets])
+                        for name in columns}
+        width, height = self.datasets[0].image_size
+        shape = (int(self.first[-1]), height, width, 3)
+        self.pixels: NDArray[np.uint8] | None = None
+        if np.prod(shape, dtype=np.int64) <= max_memory_gb * 1e9:
+            self.pixels = np.empty(shape, dtype=np.uint8)
+            for data, first in zip(self.datasets, self.first):
+                for start in range(0, data.n_steps, LOAD_ROWS):
+                    stop = min(start + LOAD_ROWS, data.n_steps)
+                    self.pixels[first + start:first + stop] = data.pixels[start:stop]
+                    if progress is not None:
+                        progress(stop - start)
+
+    def read_pixels(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
+        """(B, L, H, W, 3) for windows that begin at the given rows."""
+        if self.pixels is not None:
+            return self.pixels[starts[:, None] + np.arange(length)]
+        width, height = self.datasets[0].image_size
+        out = np.empty((starts.size, length, height, width, 3), dtype=np.uint8)
+        owner = np.searchsorted(self.first, starts, side='right') - 1
+        for i in np.argsort(starts, kind='stable'):  # neighbours share a chunk of the file
+            row = int(starts[i] - self.first[owner[i]])
+            out[i] = self.datasets[owner[i]].pixels[row:row + length]
+        return out
+
+
+class Windows:
+    """Every run of `length` steps inside one episode; `batch` gathers them as arrays.
+
+    Window `i` is rows `starts[i] : starts[i] + length` of all data sets behind one another.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], length: int, *, stride: int = 1,
+                 max_memory_gb: float = 8.0, columns: Sequence[str] = BASE_COLUMNS,
+                 progress: Callable[[float], Any] | None = None) -> None:
+        """`stride`: steps between the starts of windows; `columns`: what `batch` has beside pixels.
+
+        `progress(n)` is called as n more frames are in memory. Pixels over `max_memory_gb`
+        (1e9 bytes) stay on disk and are read for each batch.
+        """
+        if length < 1 or stride < 1:
+            raise ValueError(f'length and stride must be positive, not {length} and {stride}')
+        if not datasets:
+            raise ValueError('no data set')
+        self.length = length
+        self.starts, self.episode, self.keys = _enumerate(datasets, length, stride)
+        self._rows = Rows(datasets, max_memory_gb, columns, progress)
+
+    def __len__(self) -> int:
+        return int(self.starts.size)
+
+    @property
+    def in_memory(self) -> bool:
+        return self._rows.pixels is not None
+
+    def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Gather windows: `pixels` (B, L, H, W, 3) uint8 and each column (B, L, ...)."""
+        starts = self.starts[np.atleast_1d(np.asarray(indices))]
+        rows = starts[:, None] + np.arange(self.length)
+        out = {name: values[rows] for name, values in self._rows.columns.items()}
+        out['pixels'] = self._rows.read_pixels(starts, self.length)
+        return out
+
+    def column(self, name: str) -> NDArray[Any]:
+        """All rows of a column over all data sets, for statistics."""
+        return self._rows.columns[name]
+
+    def used_rows(self) -> NDArray[np.bool_]:
+        """Mark the rows that lie in at least one window."""
+        change = np.zeros(int(self._rows.first[-1]) + 1, dtype=np.int64)
+        np.add.at(change, self.starts, 1)
+        np.add.at(change, self.starts + self.length, -1)
+        return np.cumsum(change)[:-1] > 0
+
+    def split(self, fraction: float = 0.1, seed: int = 0) -> tuple['Windows', 'Windows']:
+        """Split into (training, validation), the latter about `fraction` of the windows.
+
+        Whole rooms go to one side where `ep_room` is known, else whole episodes; a single episode
+        is cut in time, without shared rows. Depends on content and seed, not on the files' order.
+        Both share the rows in memory.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f'fraction must be between 0 and 1, not {fraction}')
+        groups = sorted(set(self.keys[e] for e in np.unique(self.episode)),
+                        key=lambda key: hashlib.sha256(f'{seed}:{key}'.encode()).digest())
+        if len(groups) < 2:
+            return self._split_in_time(fraction)
+        of_group = {key: i for i, key in enumerate(groups)}
+        group = np.array([of_group[self.keys[e]] for e in self.episode])
+        count = np.bincount(group, minlength=len(groups))
+        # Take whole groups while that brings the share nearer to what was asked for.
+        held, target = 0, fraction * len(self)
+        while held < len(groups) - 1:
+            without, with_next = count[:held].sum(), count[:held + 1].sum()
+            if held > 0 and abs(with_next - target) > abs(without - target):
+                break
+            held += 1
+        validation = group < held
+        return self._subset(~validation), self._subset(validation)
+
+    def _split_in_time(self, fraction: float) -> tuple['Windows', 'Windows']:
+        first, last = int(self.starts.min()), int(self.starts.max()) + self.length
+        cut = last - max(int(round((last - first) * fraction)), self.length)
+        training, validation = self.starts + self.length <= cut, self.starts >= cut
+        if not training.any() or not validation.any():
+            raise InputError(
+                f'{self._rows.datasets[0].path}: one episode of {last - first} steps is too short '
+                f'to hold out windows of {self.length} steps: give more data')
+        return self._subset(training), self._subset(validation)
+
+    def _subset(self, mask: NDArray[np.bool_]) -> 'Windows':
+        part = object.__new__(Windows)
+        part.length, part.keys, part._rows = self.length, self.keys, self._rows
+        part.starts, part.episode = self.starts[mask], self.episode[mask]
+        return part
+
+
+def _enumerate(datasets: Sequence[Dataset], length: int, stride: int
+               ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+    """List the first row and the episode of each window, and a key per episode for splitting."""
+    starts, episode, keys = [], [], []
+    first = longest = 0
+    for data in datasets:
+        rooms = data.column('ep_room') if 'ep_room' in data.extras else None
+        families = data.column('ep_family') if 'ep_family' in data.extras else None
+        for e in range(data.n_episodes):
+            steps = data.steps(e)
+            longest = max(longest, steps.stop - steps.start)
+            begin = np.arange(first + steps.start, first + steps.stop - length + 1, stride)
+            starts.append(begin)
+            episode.append(np.full(begin.size, len(keys)))
+            if rooms is None:
+                keys.append(f'{data.digest}/{e}')
+            else:
+                keys.append(f'room {families[e] if families is not None else ""} {rooms[e]}')
+        first += data.n_steps
+    found = np.concatenate(starts).astype(np.int64)
+    if found.size == 0:
+        names = ', '.join(str(d.path) for d in datasets)
+        raise InputError(f'{names}: no episode has the {length} steps that a window needs; the '
+                         f'longest has {longest}')
+    return found, np.concatenate(episode).astype(np.int64), keys
