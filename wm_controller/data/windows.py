@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows of consecutive steps inside episodes, over one or several data sets."""
 
-import hashlib
 from collections.abc import Callable, Sequence
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class Rows:
                     if progress is not None:
                         progress(stop - start)
 
+    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(B, H, W, 3) of single rows."""
+        return self.read_pixels(rows, 1)[:, 0]
+
     def read_pixels(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
         """(B, L, H, W, 3) for windows that begin at the given rows."""
         if self.pixels is not None:
@@ -53,7 +57,8 @@ class Rows:
 class Windows:
     """Every run of `length` steps inside one episode; `batch` gathers them as arrays.
 
-    Window `i` is rows `starts[i] : starts[i] + length` of all data sets behind one another.
+    Window `i` is rows `starts[i] : starts[i] + length` of all data sets behind one another;
+    its episode is `episode[i]`, which holds the rows from, up to but not with, `episode_rows[episode[i]]`.
     """
 
     def __init__(self, datasets: Sequence[Dataset], length: int, *, stride: int = 1,
@@ -69,7 +74,7 @@ class Windows:
         if not datasets:
             raise ValueError('no data set')
         self.length = length
-        self.starts, self.episode, self.keys = _enumerate(datasets, length, stride)
+        self.starts, self.episode, self.keys, self.episode_rows = _enumerate(datasets, length, stride)
         self._rows = Rows(datasets, max_memory_gb, columns, progress)
 
     def __len__(self) -> int:
@@ -86,6 +91,14 @@ class Windows:
         out = {name: values[rows] for name, values in self._rows.columns.items()}
         out['pixels'] = self._rows.read_pixels(starts, self.length)
         return out
+
+    def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(B, H, W, 3): single frames by row, of the window's episode or any other."""
+        return self._rows.read_pixels(rows, 1)[:, 0]
+
+    def images(self, rows: ArrayLike) -> NDArray[np.uint8]:
+        """(B, H, W, 3) uint8 frames of single rows."""
+        return self._rows.read_rows(np.atleast_1d(np.asarray(rows, dtype=np.int64)))
 
     def column(self, name: str) -> NDArray[Any]:
         """All rows of a column over all data sets, for statistics."""
@@ -137,14 +150,16 @@ class Windows:
     def _subset(self, mask: NDArray[np.bool_]) -> 'Windows':
         part = object.__new__(Windows)
         part.length, part.keys, part._rows = self.length, self.keys, self._rows
+        part.episode_rows = self.episode_rows
+        part.episode_rows = self.episode_rows
         part.starts, part.episode = self.starts[mask], self.episode[mask]
         return part
 
 
 def _enumerate(datasets: Sequence[Dataset], length: int, stride: int
-               ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str]]:
+               ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str], NDArray[np.int64]]:
     """List the first row and the episode of each window, and a key per episode for splitting."""
-    starts, episode, keys = [], [], []
+    starts, episode, keys, spans = [], [], [], []
     first = longest = 0
     for data in datasets:
         rooms = data.column('ep_room') if 'ep_room' in data.extras else None
@@ -155,6 +170,7 @@ def _enumerate(datasets: Sequence[Dataset], length: int, stride: int
             begin = np.arange(first + steps.start, first + steps.stop - length + 1, stride)
             starts.append(begin)
             episode.append(np.full(begin.size, len(keys)))
+            spans.append((first + steps.start, first + steps.stop))
             if rooms is None:
                 keys.append(f'{data.digest}/{e}')
             else:
@@ -165,4 +181,4 @@ def _enumerate(datasets: Sequence[Dataset], length: int, stride: int
         names = ', '.join(str(d.path) for d in datasets)
         raise InputError(f'{names}: no episode has the {length} steps that a window needs; the '
                          f'longest has {longest}')
-    return found, np.concatenate(episode).astype(np.int64), keys
+    return found, np.concatenate(episode).astype(np.int64), keys, np.array(spans, dtype=np.int64)

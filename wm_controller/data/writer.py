@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writer of data set files: whole or not at all."""
 
+from collections.abc import Mapping, Sequence
 import errno
 import json
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
