@@ -112,7 +112,7 @@ class Dataset:
     @cached_property
     def attributes(self) -> dict[str, Any]:
         """All file attributes; JSON ones (sources, ingest report) as text."""
-        return {key: value for key, value in self._file.attrs.items()}
+        return dict(self._file.attrs.items())
 
     @cached_property
     def digest(self) -> str:

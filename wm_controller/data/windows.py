@@ -37,10 +37,6 @@ class Rows:
                     if progress is not None:
                         progress(stop - start)
 
-    def read_rows(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(B, H, W, 3) of single rows."""
-        return self.read_pixels(rows, 1)[:, 0]
-
     def read_pixels(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
         """(B, L, H, W, 3) for windows that begin at the given rows."""
         if self.pixels is not None:
@@ -58,13 +54,13 @@ class Windows:
     """Every run of `length` steps inside one episode; `batch` gathers them as arrays.
 
     Window `i` is rows `starts[i] : starts[i] + length` of all data sets behind one another;
-    its episode is `episode[i]`, which holds the rows from, up to but not with, `episode_rows[episode[i]]`.
+    its episode is `episode[i]`, whose rows are `episode_rows[episode[i]]` (first, behind last).
     """
 
     def __init__(self, datasets: Sequence[Dataset], length: int, *, stride: int = 1,
                  max_memory_gb: float = 8.0, columns: Sequence[str] = BASE_COLUMNS,
                  progress: Callable[[float], Any] | None = None) -> None:
-        """`stride`: steps between the starts of windows; `columns`: what `batch` has beside pixels.
+        """`stride`: steps between starts of windows; `columns`: what `batch` has beside pixels.
 
         `progress(n)` is called as n more frames are in memory. Pixels over `max_memory_gb`
         (1e9 bytes) stay on disk and are read for each batch.
@@ -74,7 +70,8 @@ class Windows:
         if not datasets:
             raise ValueError('no data set')
         self.length = length
-        self.starts, self.episode, self.keys, self.episode_rows = _enumerate(datasets, length, stride)
+        self.starts, self.episode, self.keys, self.episode_rows = _enumerate(
+            datasets, length, stride)
         self._rows = Rows(datasets, max_memory_gb, columns, progress)
 
     def __len__(self) -> int:
@@ -92,13 +89,9 @@ class Windows:
         out['pixels'] = self._rows.read_pixels(starts, self.length)
         return out
 
-    def images(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """(B, H, W, 3): single frames by row, of the window's episode or any other."""
-        return self._rows.read_pixels(rows, 1)[:, 0]
-
     def images(self, rows: ArrayLike) -> NDArray[np.uint8]:
-        """(B, H, W, 3) uint8 frames of single rows."""
-        return self._rows.read_rows(np.atleast_1d(np.asarray(rows, dtype=np.int64)))
+        """(B, H, W, 3) uint8: single frames by row, of the window's episode or any other."""
+        return self._rows.read_pixels(np.atleast_1d(np.asarray(rows, dtype=np.int64)), 1)[:, 0]
 
     def column(self, name: str) -> NDArray[Any]:
         """All rows of a column over all data sets, for statistics."""
@@ -120,7 +113,7 @@ class Windows:
         """
         if not 0 < fraction < 1:
             raise ValueError(f'fraction must be between 0 and 1, not {fraction}')
-        groups = sorted(set(self.keys[e] for e in np.unique(self.episode)),
+        groups = sorted({self.keys[e] for e in np.unique(self.episode)},
                         key=lambda key: hashlib.sha256(f'{seed}:{key}'.encode()).digest())
         if len(groups) < 2:
             return self._split_in_time(fraction)
@@ -145,7 +138,10 @@ class Windows:
             raise InputError(
                 f'{self._rows.datasets[0].path}: one episode of {last - first} steps is too short '
                 f'to hold out windows of {self.length} steps: give more data')
-        return self._subset(training), self._subset(validation)
+        before, behind = self._subset(training), self._subset(validation)
+        before.episode_rows = np.minimum(self.episode_rows, cut)
+        behind.episode_rows = np.maximum(self.episode_rows, cut)
+        return before, behind
 
     def _subset(self, mask: NDArray[np.bool_]) -> 'Windows':
         part = object.__new__(Windows)
@@ -159,7 +155,8 @@ class Windows:
 def _enumerate(datasets: Sequence[Dataset], length: int, stride: int
                ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[str], NDArray[np.int64]]:
     """List the first row and the episode of each window, and a key per episode for splitting."""
-    starts, episode, keys, spans = [], [], [], []
+    starts, episode, spans = [], [], []
+    keys: list[str] = []
     first = longest = 0
     for data in datasets:
         rooms = data.column('ep_room') if 'ep_room' in data.extras else None
