@@ -1,0 +1,28 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Colours of the report and the video: Okabe and Ito's, which colour-blind people tell apart."""
+
+from __future__ import annotations
+
+DRIVEN = '#0072B2'  # blue: what was driven, what the guard let through
+IMAGINED = '#E69F00'  # orange: what was imagined, what the policy wanted
+GOAL = '#009E73'  # green
+BUMP = '#D55E00'  # vermilion
+PURPLE = '#CC79A7'
+SKY = '#56B4E9'
+
+INK = '#22272e'
+FAINT = '#6b7480'
+GRID = '#e6e8eb'
+WALL = '#3b424c'
+FURNITURE = '#a9b1bb'
+FLOOR = '#f7f6f2'
+PAPER = '#ffffff'
+
+# Rows of the guard's timeline, told apart by position first and colour second.
+ROWS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#6b7480')
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Return '#rrggbb' as three integers 0..255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
