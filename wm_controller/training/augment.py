@@ -1,0 +1,45 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Changes that must not change what a sequence means: light and colour, and its mirror image."""
+
+import torch
+from torch import Tensor
+
+Batch = dict[str, Tensor]
+
+
+def jitter_colours(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary brightness, contrast and colour of (B, L, H, W, 3), alike within each sequence.
+
+    Returns float32 in 0..255. Light flickers a little from frame to frame, as exposure does.
+    """
+    batch, length = pixels.shape[:2]
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        value = torch.rand(*shape, generator=generator, device='cpu') * (high - low) + low
+        return value.to(pixels.device)
+
+    x = pixels.float()
+    gain = uniform(0.7, 1.3, batch, 1, 1, 1, 1) * uniform(0.97, 1.03, batch, length, 1, 1, 1)
+    colour = uniform(0.85, 1.15, batch, 1, 1, 1, 3)
+    offset = uniform(-20, 20, batch, 1, 1, 1, 1)
+    contrast = uniform(0.75, 1.25, batch, 1, 1, 1, 1)
+    return ((x * (gain * colour) - 127.5) * contrast + 127.5 + offset).clamp_(0, 255)
+
+
+def mirror(batch: Batch, chosen: Tensor) -> Batch:
+    """Exchange left and right in the chosen (B,) sequences: images, turns, directions, goals."""
+    def choose(values: Tensor, mirrored: Tensor) -> Tensor:
+        shape = (-1,) + (1,) * (values.ndim - 1)
+        return torch.where(chosen.view(shape), mirrored, values)
+
+    result = dict(batch)
+    for key, axis in (('pixels', 3), ('goal_pixels', 2)):
+        result[key] = choose(batch[key], batch[key].flip(axis))
+    result['clearance'] = choose(batch['clearance'], batch['clearance'].flip(-1))
+    signs = {'action': (1, -1), 'previous_action': (1, -1), 'proprio': (1, -1, -1, 1, -1),
+             'reach_goal': (1, -1), 'goal_pose': (1, -1, -1)}
+    for key, sign in signs.items():
+        values = batch[key]
+        result[key] = choose(values, values * values.new_tensor(sign))
+    return result

@@ -1,0 +1,122 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Gates: what a model must show on held-out data before a robot may drive with it."""
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+import torch
+from torch import Tensor
+
+from wm_controller.data.windows import Windows
+from wm_controller.training import losses
+from wm_controller.training.batches import assemble
+from wm_controller.training.objective import Objective
+
+STEPS = (1, 2, 4, 8)
+MAX_PERSISTENCE = {1: 1.0, 2: 1.0, 4: 0.8, 8: 0.8}
+MIN_EFFECTIVE_RANK = 16.0
+MIN_REACH_CORRELATION = 0.5
+SURPRISE_FALSE_ALARMS = 0.01  # share of ordinary steps that the surprise threshold lets alarm
+QUANTILES = 101
+
+
+@torch.no_grad()
+def measure(objective: Objective, windows: Windows, *, seed: int = 0, sequences: int = 2048,
+            batch: int = 64) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """Score the model on held-out windows.
+
+    Returns the gates (figures, limits, `passed`, `failed`: names) and the energy's quantiles.
+    """
+    model = objective.model
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    rng = np.random.default_rng([seed, 7])
+    chosen = rng.permutation(len(windows))[:sequences]
+    reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
+    rows: list[dict[str, Tensor]] = []
+    for part in np.array_split(chosen, max(1, len(chosen) // batch)):
+        data = {k: v.to(device) for k, v in assemble(windows, part, rng, reach_steps).items()}
+        rows.append(_score(objective, data))
+    model.train(training)
+    scores = {key: torch.cat([row[key] for row in rows]).cpu() for key in rows[0]}
+    quantiles = np.quantile(scores['energy'].numpy(), np.linspace(0, 1, QUANTILES))
+    return _judge(scores, quantiles), tuple(float(q) for q in quantiles)
+
+
+def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
+    model, horizon = objective.model, objective.horizon
+    now = horizon.observed + 2 if data['pixels'].shape[1] > horizon.observed + 2 + max(
+        STEPS) else data['pixels'].shape[1] - 1 - max(STEPS)
+    latents = objective.encode(data['pixels'])
+    states = objective.filter(latents, data)
+    steps = max(STEPS)
+    imagined, changes = model.imagine(states[:, now], data['action'][:, now:now + steps])
+    expected, seen = model.latent_of(imagined[:, 1:]), latents[:, now + 1:now + 1 + steps]
+    error = (expected - seen).pow(2).mean(-1)
+    still = (latents[:, now:now + 1] - seen).pow(2).mean(-1)
+    true_now, true_later = data['clearance'][:, now], data['clearance'][:, now + steps]
+    median = model.clearance(states[:, now])[:, 1]
+    later = model.clearance(imagined[:, -1])[:, 1]
+    goal = data['reach_goal'][:, now]
+    guess = model.goal_pose(latents[:, now], objective.encode(data['goal_pixels']))
+    return {
+        'error': error, 'still': still, 'energy': error[:, 0],
+        'latents': latents[:, now],
+        'clearance_now': (median - true_now).abs(),
+        'clearance_later': (later - true_later).abs(),
+        'clearance_still': (true_now - true_later).abs(),
+        'move_error': (changes[:, 0] - data['proprio'][:, now + 1, :3])[:, :2].norm(dim=-1),
+        'reach_distance': goal.norm(dim=-1),
+        'reach_guess': model.time_to_reach(states[:, now], torch.nan_to_num(goal)),
+        'reach_time': data['reach_time'][:, now],
+        'goal_error': (guess[:, :2] - data['goal_pose'][:, now, :2]).norm(dim=-1),
+        'goal_distance': data['goal_pose'][:, now, :2].norm(dim=-1),
+    }
+
+
+def _judge(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
+    ratio = (scores['error'].mean(0) / scores['still'].mean(0)).tolist()
+    persistence = {str(k): round(ratio[k - 1], 4) for k in STEPS}
+    rank = losses.effective_rank(scores['latents'])
+    correlation = _reach_correlation(scores)
+    failed = [f'persistence_{k}' for k in STEPS if not ratio[k - 1] <= MAX_PERSISTENCE[k]]
+    if not rank >= MIN_EFFECTIVE_RANK:
+        failed.append('effective_rank')
+    if correlation is not None and not correlation >= MIN_REACH_CORRELATION:
+        failed.append('reach_correlation')
+    return {
+        'passed': not failed, 'failed': failed,
+        'persistence_ratio': persistence,
+        'effective_rank': round(rank, 1),
+        'reach_correlation': correlation,
+        'surprise_threshold': float(np.interp(1 - SURPRISE_FALSE_ALARMS,
+                                              np.linspace(0, 1, len(quantiles)), quantiles)),
+        'surprise_false_alarm_rate': SURPRISE_FALSE_ALARMS,
+        'clearance_error_m': _mean(scores['clearance_now']),
+        'clearance_error_8_steps_m': _mean(scores['clearance_later']),
+        'clearance_no_change_8_steps_m': _mean(scores['clearance_still']),
+        'pose_error_per_step_m': _mean(scores['move_error'], digits=5),
+        'goal_picture_error_m': _mean(scores['goal_error'][scores['goal_distance'] < 3.0]),
+        'goal_picture_distance_m': _mean(scores['goal_distance'][scores['goal_distance'] < 3.0]),
+        'sequences': int(scores['error'].shape[0]),
+        'limits': {'persistence_ratio': {str(k): v for k, v in MAX_PERSISTENCE.items()},
+                   'effective_rank': MIN_EFFECTIVE_RANK,
+                   'reach_correlation': MIN_REACH_CORRELATION},
+    }
+
+
+def _reach_correlation(scores: dict[str, Tensor]) -> float | None:
+    """Rank correlation of the guessed with the travelled time, on goals that were not at hand."""
+    known = torch.isfinite(scores['reach_distance']) & (scores['reach_distance'] > 0.1)
+    if int(known.sum()) < 20:
+        return None
+    result = spearmanr(scores['reach_guess'][known].numpy(), scores['reach_time'][known].numpy())
+    return round(float(result.statistic), 4)
+
+
+def _mean(values: Tensor, digits: int = 4) -> float | None:
+    finite = values[torch.isfinite(values)]
+    return round(float(finite.mean()), digits) if finite.numel() else None

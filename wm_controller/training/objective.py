@@ -1,0 +1,155 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The training objective: predict in latent space over several steps, without collapse."""
+
+from dataclasses import dataclass
+from dataclasses import fields
+
+import torch
+from torch import nn
+from torch import Tensor
+
+from wm_controller.training import losses
+from wm_controller.world_model.heads import CLEARANCE_MIN
+from wm_controller.world_model.heads import CLEARANCE_QUANTILES
+from wm_controller.world_model.model import WorldModel
+
+REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest that is possible
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weight of each loss term; one of 0 takes the term out (for ablations)."""
+
+    prediction: float = 1.0
+    variance: float = 8.0
+    covariance: float = 0.125
+    inverse_dynamics: float = 0.5
+    clearance: float = 2.0
+    pose_change: float = 2.0
+    time_to_reach: float = 0.1
+    goal_pose: float = 0.25
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Frames seen before the first prediction, and steps predicted from each start."""
+
+    observed: int = 5
+    predicted: int = 8
+    starts: int = 4
+
+
+class Objective(nn.Module):
+    """Loss of a batch of sequences; wraps the model so that data-parallel training sees one call.
+
+    A batch holds `pixels` (B, L, H, W, 3), `action` and `previous_action` (B, L, 2), `proprio`
+    (B, L, 5), with `seen_proprio` what of it the filter is shown, `clearance` (B, L, K), `reach_goal` (B, L, 2) m in the base frame with `reach_time`
+    (B, L) s, `goal_pixels` (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here.
+    """
+
+    def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
+                 half_precision: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.horizon = horizon
+        self.weights = weights
+        self.half_precision = half_precision
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Encode (..., H, W, 3); the convolutions run in bfloat16 where that pays."""
+        flat = pixels.flatten(0, -4)
+        with torch.autocast(flat.device.type, torch.bfloat16, enabled=self.half_precision):
+            latents = self.model.encode(flat)
+        return latents.float().unflatten(0, pixels.shape[:-3])
+
+    def filter(self, latents: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Run the state filter over (B, L, E); returns states (B, L, S)."""
+        state = self.model.initial_state(latents.shape[0])
+        proprio = batch.get('seen_proprio', batch['proprio'])
+        states = []
+        for t in range(latents.shape[1]):
+            state = self.model.observe(state, latents[:, t], batch['previous_action'][:, t],
+                                       proprio[:, t])
+            states.append(state)
+        return torch.stack(states, 1)
+
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum and each term by name, detached."""
+        latents = self.encode(batch['pixels'])
+        goal_latents = self.encode(batch['goal_pixels'])
+        states = self.filter(latents, batch)
+        terms = {
+            **self._anti_collapse(latents, batch),
+            **self._rollout(states, latents, batch),
+            'goal_pose': self._goal_pose(latents, goal_latents, batch),
+        }
+        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)),
+                    start=latents.new_zeros(()))
+        return total, {name: term.detach() for name, term in terms.items()}
+
+    def _anti_collapse(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        flat = latents.flatten(0, 1)
+        action = batch['action'][:, :-1] / self.model.action_scale
+        guessed = self.model.inverse_dynamics(latents[:, :-1], latents[:, 1:])
+        return {'variance': losses.variance_hinge(flat), 'covariance': losses.covariance(flat),
+                'inverse_dynamics': losses.smooth_l1(guessed, action)}
+
+    def starts(self, length: int) -> list[int]:
+        """Frames from which futures are imagined, spread over what the window allows."""
+        first, last = self.horizon.observed - 1, length - 1 - self.horizon.predicted
+        count = min(self.horizon.starts, last - first + 1)
+        return torch.linspace(first, last, count).round().long().tolist()
+
+    def _rollout(self, states: Tensor, latents: Tensor,
+                 batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Imagine from several frames at once; read all heads from seen and imagined states."""
+        steps = self.horizon.predicted
+        starts = self.starts(states.shape[1])
+
+        def windows(values: Tensor, offset: int, count: int) -> Tensor:
+            return torch.cat([values[:, t + offset:t + offset + count] for t in starts])
+
+        imagined, pose_change = self.model.imagine(
+            torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps))
+        future = imagined[:, 1:]
+        prediction = (self.model.latent_of(future) - windows(latents, 1, steps)).pow(2).mean()
+
+        scale = self.model.pose_change.scale
+        moved = batch['proprio'][..., :3] / scale
+        normalised_action = batch['action'] / self.model.action_scale
+        seen_change = self.model.pose_change(states[:, :-1], normalised_action[:, :-1]) / scale
+        pose_loss = losses.smooth_l1(pose_change / scale, windows(moved, 1, steps), 0.2) + (
+            losses.smooth_l1(seen_change, moved[:, 1:], 0.2))
+
+        clearance_loss = self._clearance(states, batch['clearance']) + self._clearance(
+            future, windows(batch['clearance'], 1, steps))
+        reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
+            future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
+        return {'prediction': prediction, 'pose_change': pose_loss,
+                'clearance': clearance_loss, 'time_to_reach': reach_loss}
+
+    def _clearance(self, states: Tensor, target: Tensor) -> Tensor:
+        log_metres = self.model.clearance_head(states)
+        target = target.clamp(CLEARANCE_MIN, self.model.spec.clearance_max).log()
+        return sum((losses.pinball(log_metres[..., i, :], target, quantile)
+                    for i, quantile in enumerate(CLEARANCE_QUANTILES)),
+                   start=states.new_zeros(()))
+
+    def _reach(self, states: Tensor, goal: Tensor, time: Tensor) -> Tensor:
+        known = torch.isfinite(goal).all(-1)
+        guess = self.model.time_to_reach(states, torch.nan_to_num(goal))
+        return losses.pinball(guess, torch.where(known, time, torch.nan), REACH_QUANTILE)
+
+    def _goal_pose(self, latents: Tensor, goal_latents: Tensor,
+                   batch: dict[str, Tensor]) -> Tensor:
+        goal = goal_latents.unsqueeze(1).expand_as(latents)
+        guess = self.model.goal_pose(latents, goal)
+        target = batch['goal_pose']
+        known = torch.isfinite(target).all(-1)
+        target = torch.nan_to_num(target)
+        distance = (guess[..., :2] - target[..., :2]).norm(dim=-1)
+        facing = torch.stack([target[..., 2].cos(), target[..., 2].sin()], -1)
+        turn = (guess[..., 2:4] - facing).norm(dim=-1)
+        return losses.laplace(distance, guess[..., 4].clamp(-4, 3), known) + losses.laplace(
+            turn, torch.zeros_like(turn), known)

@@ -1,0 +1,50 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What a model must know of its data: normalisation, limits, camera bearings."""
+
+import numpy as np
+
+from wm_controller.data.dataset import Dataset
+from wm_controller.data.windows import Windows
+from wm_controller.world_model.spec import Architecture
+from wm_controller.world_model.spec import ModelSpec
+from wm_controller.world_model.spec import Normalisation
+
+PIXEL_SAMPLE = 2000
+REACH_MAX_S = 12.0
+
+
+def describe(datasets: list[Dataset], windows: Windows, architecture: Architecture) -> ModelSpec:
+    """Measure the training windows and return the description of a model for them."""
+    rng = np.random.default_rng(0)
+    sample = windows.images(windows.starts[rng.integers(len(windows), size=PIXEL_SAMPLE)])
+    pixels = sample.reshape(-1, 3).astype(np.float32)
+    used = windows.used_rows()
+    action, proprio = windows.column('action')[used], windows.column('proprio')[used]
+    first = datasets[0]
+    width, height = first.image_size
+    normalisation = Normalisation(
+        pixel_mean=_floats(pixels.mean(0)), pixel_scale=_floats(np.maximum(pixels.std(0), 1.0)),
+        action_scale=_floats(np.maximum(np.abs(action).max(0), 0.05)),
+        proprio_scale=_floats(_scale(proprio, (0.02, 0.005, 0.02, 0.1, 0.1))),
+        pose_change_scale=_floats(_scale(proprio[:, :3], (0.02, 0.005, 0.02))))
+    limits = (float(min(action[:, 0].min(), 0.0)), float(max(action[:, 0].max(), 0.05)),
+              float(np.abs(action[:, 1]).max()))
+    fov = first.attributes.get('horizontal_fov')
+    return ModelSpec(
+        image_size=(height, width), step_period_s=first.step_period_s,
+        action_limits=_floats(limits), clearance_bearings=_floats(first.bearings),
+        reach_max_s=REACH_MAX_S, horizontal_fov=None if fov is None else float(fov),
+        architecture=architecture, normalisation=normalisation)
+
+
+def _scale(values: np.ndarray, floor: tuple[float, ...]) -> np.ndarray:
+    """Root mean square of the finite rows, not below a floor; the floor where none is finite."""
+    finite = values[np.isfinite(values).all(-1)]
+    if len(finite) == 0:
+        return np.asarray(floor)
+    return np.maximum(np.sqrt(np.square(finite, dtype=np.float64).mean(0)), floor)
+
+
+def _floats(values: np.ndarray | tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(float(x), 6) for x in values)

@@ -1,0 +1,50 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The recurrent state: updated by what is seen (filter), carried forward by actions (predictor)."""
+
+import torch
+from torch import nn
+from torch import Tensor
+
+from wm_controller.world_model.spec import ModelSpec
+
+PROPRIO = 5
+ACTION = 2
+
+
+class StateFilter(nn.Module):
+    """s(t) from s(t-1), the latent h(t), the action held since t-1, and odometry if there is any."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        a = spec.architecture
+        self.cell = nn.GRUCell(a.latent + ACTION + PROPRIO + 1, a.state)
+
+    def forward(self, state: Tensor, latent: Tensor, action: Tensor, proprio: Tensor) -> Tensor:
+        """Update (B, S) by latent (B, E), normalised action (B, 2) and proprio (B, 5).
+
+        NaN in `proprio` means "no odometry": the row is replaced by zeros and flagged.
+        """
+        known = torch.isfinite(proprio).all(-1, keepdim=True)
+        proprio = torch.where(known, proprio, torch.zeros_like(proprio))
+        inputs = torch.cat([latent, action, proprio, known.to(latent.dtype)], -1)
+        return self.cell(inputs, state)
+
+
+class Predictor(nn.Module):
+    """s(t+1) = Pred(s(t), a(t)): a gated update, so that long imagined futures stay bounded."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        a = spec.architecture
+        self.trunk = nn.Sequential(
+            nn.Linear(a.state + ACTION, a.predictor_hidden), nn.LayerNorm(a.predictor_hidden),
+            nn.SiLU(), nn.Linear(a.predictor_hidden, a.predictor_hidden), nn.SiLU())
+        self.update = nn.Linear(a.predictor_hidden, 2 * a.state)
+        with torch.no_grad():  # begin near "nothing changes", the floor that must be beaten
+            self.update.bias[:a.state].fill_(-1.0)
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """Carry states (..., S) one step forward under normalised actions (..., 2)."""
+        gate, value = self.update(self.trunk(torch.cat([state, action], -1))).chunk(2, -1)
+        return torch.lerp(state, torch.tanh(value), torch.sigmoid(gate))

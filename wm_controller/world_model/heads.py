@@ -1,0 +1,97 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Read-outs of the state: pose change, clearance, time-to-reach, inverse dynamics, goal pose."""
+
+import torch
+from torch import nn
+from torch import Tensor
+
+from wm_controller.world_model.dynamics import ACTION
+from wm_controller.world_model.spec import ModelSpec
+
+CLEARANCE_QUANTILES = (0.1, 0.5, 0.9)
+CLEARANCE_MIN = 0.05  # m, so that the logarithm stays finite
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.LayerNorm(hidden), nn.SiLU(),
+                         nn.Linear(hidden, outputs))
+
+
+class PoseChangeHead(nn.Module):
+    """How the base moves over one step, in the frame it starts from."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.body = _mlp(spec.architecture.state + ACTION, spec.architecture.head_hidden, 3)
+        self.register_buffer('scale', torch.tensor(spec.normalisation.pose_change_scale),
+                             persistent=False)
+
+    def forward(self, state: Tensor, action: Tensor) -> Tensor:
+        """Map (..., S), (..., 2) to (..., 3): dx m, dy m, dyaw rad."""
+        return self.body(torch.cat([state, action], -1)) * self.scale
+
+
+class ClearanceHead(nn.Module):
+    """Free distance in each direction the camera sees, as quantiles: small, median, large."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.directions = max(1, len(spec.clearance_bearings))
+        self.body = _mlp(spec.architecture.state, spec.architecture.head_hidden,
+                         self.directions * len(CLEARANCE_QUANTILES))
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Map (..., S) to log metres (..., quantile, K), each quantile at or above the last."""
+        raw = self.body(state).unflatten(-1, (len(CLEARANCE_QUANTILES), self.directions))
+        low, middle, high = raw.unbind(-2)
+        spread = nn.functional.softplus
+        return torch.stack([middle - spread(low), middle, middle + spread(high)], -2)
+
+
+class TimeToReachHead(nn.Module):
+    """Seconds until the base can be at a relative position; never less than the straight line.
+
+    A quantile regression over the times that drives really took (hindsight): a low quantile
+    comes near the shortest time that is possible.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.max_speed = max(spec.action_limits[1], 1e-3)
+        self.body = _mlp(spec.architecture.state + 6, spec.architecture.head_hidden, 1)
+
+    def forward(self, state: Tensor, goal: Tensor) -> Tensor:
+        """Map states (..., S) and goals (..., 2) m in the base frame to (...,) s."""
+        distance = goal.norm(dim=-1, keepdim=True)
+        direction = goal / (distance + 0.05)
+        features = torch.cat([goal / 4, distance / 4, torch.log(distance + 0.05), direction], -1)
+        excess = nn.functional.softplus(self.body(torch.cat([state, features], -1)))
+        return (distance / self.max_speed + excess).squeeze(-1)
+
+
+class InverseDynamicsHead(nn.Module):
+    """Which action led from one latent to the next: keeps the latents about what can be changed."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.body = _mlp(2 * spec.architecture.latent, spec.architecture.head_hidden, ACTION)
+
+    def forward(self, before: Tensor, after: Tensor) -> Tensor:
+        """Map (..., E), (..., E) to normalised actions (..., 2)."""
+        return self.body(torch.cat([before, after], -1))
+
+
+class GoalPoseHead(nn.Module):
+    """Where a picture was taken, seen from here: relative pose and how far it may be wrong."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        a = spec.architecture
+        self.body = nn.Sequential(
+            nn.Linear(3 * a.latent, 2 * a.head_hidden), nn.LayerNorm(2 * a.head_hidden), nn.SiLU(),
+            nn.Linear(2 * a.head_hidden, a.head_hidden), nn.SiLU(), nn.Linear(a.head_hidden, 5))
+
+    def forward(self, here: Tensor, goal: Tensor) -> Tensor:
+        """Map latents (..., E), (..., E) to (..., 5): x m, y m, cos yaw, sin yaw, log scale m."""
+        return self.body(torch.cat([here, goal, here * goal], -1))

@@ -1,0 +1,94 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What a world model is, apart from its weights: sizes, camera, step, limits, normalisation."""
+
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import fields
+import math
+from typing import Any
+
+from wm_controller.errors import InputError
+
+SCHEMA = 'wm_controller_bundle/1'
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Widths of the networks."""
+
+    encoder_channels: tuple[int, int, int] = (48, 96, 160)
+    latent: int = 192
+    state: int = 256
+    predictor_hidden: int = 256
+    head_hidden: int = 128
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Means and scales measured on the training data; `value = (raw - mean) / scale`."""
+
+    pixel_mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    pixel_scale: tuple[float, float, float] = (64.0, 64.0, 64.0)
+    action_scale: tuple[float, float] = (0.5, 1.5)
+    proprio_scale: tuple[float, ...] = (0.1, 0.02, 0.3, 0.5, 1.5)
+    pose_change_scale: tuple[float, float, float] = (0.05, 0.01, 0.1)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything but the weights; round-trips through JSON.
+
+    `image_size` is (height, width) in pixels, `step_period_s` the time that one action is held,
+    `action_limits` = (min v, max v, max |w|) in m/s and rad/s, `clearance_bearings` in rad, left
+    first, `clearance_max` and `reach_max_s` the largest distance (m) and time (s) in training.
+    """
+
+    image_size: tuple[int, int] = (72, 96)
+    step_period_s: float = 0.2
+    action_limits: tuple[float, float, float] = (-0.25, 0.5, 1.5)
+    clearance_bearings: tuple[float, ...] = ()
+    clearance_max: float = 5.0
+    reach_max_s: float = 12.0
+    horizontal_fov: float | None = None
+    architecture: Architecture = field(default_factory=Architecture)
+    normalisation: Normalisation = field(default_factory=Normalisation)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dictionaries, lists and numbers."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> 'ModelSpec':
+        """Build from `to_json`'s dictionary; raises InputError that names what does not fit."""
+        try:
+            data = dict(data)
+            architecture = _build(Architecture, data.pop('architecture'))
+            normalisation = _build(Normalisation, data.pop('normalisation'))
+            spec = _build(cls, data, architecture=architecture, normalisation=normalisation)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f'the model description is not one of {SCHEMA}: {error}') from error
+        spec._check()
+        return spec
+
+    def _check(self) -> None:
+        sizes = (*self.image_size, *self.architecture.encoder_channels, self.architecture.latent,
+                 self.architecture.state, self.architecture.predictor_hidden,
+                 self.architecture.head_hidden)
+        if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
+            raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
+        scalars = (self.step_period_s, *self.action_limits, *self.clearance_bearings,
+                   self.clearance_max, self.reach_max_s)
+        if not all(math.isfinite(x) for x in scalars) or self.step_period_s <= 0:
+            raise InputError('the model description has limits that are not finite')
+
+
+def _build(cls: type, data: dict[str, Any], **nested: Any) -> Any:
+    known = {f.name for f in fields(cls)}
+    unknown = set(data) - known
+    if unknown:
+        raise ValueError(f'unknown entries {sorted(unknown)}')
+    values = {key: tuple(value) if isinstance(value, list) else value
+              for key, value in data.items()}
+    return cls(**values, **nested)
