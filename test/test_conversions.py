@@ -6,13 +6,14 @@ import array
 import math
 
 import cv2
-import numpy as np
-import pytest
 from geometry_msgs.msg import PoseStamped
 from hypothesis import given
 from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
+import numpy as np
+import pytest
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
+
 from wm_controller.nodes import conversions as conv
 from wm_controller.nodes import images
 
@@ -118,7 +119,7 @@ def test_bad_compressed_images_are_refused_with_one_line():
     good = images.to_compressed(picture(48, 64), 1.0, 'camera')
     cut = CompressedImage(format='jpeg', data=good.data[:len(good.data) // 2])
     for message, line in ((CompressedImage(format='jpeg'), 'zero size'),
-                          (CompressedImage(format='png', data=[1, 2, 3]), "3 bytes of format 'png"),
+                          (CompressedImage(format='png', data=[1, 2, 3]), '3 bytes of form'),
                           (cut, 'is cut off')):
         with pytest.raises(conv.MessageError, match=line):
             images.read_compressed(message)

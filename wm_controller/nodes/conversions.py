@@ -10,14 +10,14 @@ Images are in `images.py`, which needs OpenCV; this file needs numpy alone.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+import math
 from typing import Any
 
-import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, Quaternion
 from nav_msgs.msg import Odometry, Path
+import numpy as np
 from sensor_msgs.msg import LaserScan
 
 QUATERNION_TOLERANCE = 0.01
