@@ -1,0 +1,55 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may use: a ROS domain of its own, and nodes as processes that end with it."""
+
+import contextlib
+import os
+from pathlib import Path
+import random
+import signal
+import subprocess
+import sys
+
+from hypothesis import settings
+import pytest
+
+settings.register_profile('wm', max_examples=100, deadline=None)
+settings.load_profile('wm')
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def ros_domain(monkeypatch):
+    """Give the test a random ROS_DOMAIN_ID, so that runs side by side do not hear each other."""
+    domain = random.SystemRandom().randint(1, 100)
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    return domain
+
+
+@pytest.fixture
+def spawn_node(ros_domain, tmp_path):
+    """Start `python -m module args...` in the domain: spawn_node(module, *args) -> Popen.
+
+    Output goes to the file named by the process's attribute `log`. Teardown kills what is left.
+    """
+    processes = []
+
+    def spawn(module, *args, **environment):
+        log = tmp_path / f'{module.rsplit(".", 1)[-1]}_{len(processes)}.log'
+        with log.open('wb') as stream:
+            process = subprocess.Popen(
+                [sys.executable, '-m', module, *map(str, args)], cwd=ROOT, stdout=stream,
+                stderr=subprocess.STDOUT, env={**os.environ, **environment},
+                start_new_session=True)
+        process.log = log
+        processes.append(process)
+        return process
+
+    yield spawn
+    for process in processes:
+        # The session's group: the node and whatever it started, nobody else's processes.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
