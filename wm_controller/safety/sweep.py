@@ -88,11 +88,14 @@ def trajectories_clear(
         needed = np.minimum(needed, footprint.distance(to_child(start, seen)) - PROBE)
     flat = steps.reshape(-1, 3)
     reach = np.maximum(footprint.reach + needed, 0.0)
-    centre = seen.mean(0)
-    offsets, origins = seen - centre, flat[:, :2] - centre
-    squared = ((origins ** 2).sum(-1)[:, None] + (offsets ** 2).sum(-1)
-               - 2.0 * origins @ offsets.T)
-    broad = squared < reach ** 2
+    low, high = flat[:, :2].min(0) - reach.max(), flat[:, :2].max(0) + reach.max()
+    relevant = ((seen >= low) & (seen <= high)).all(-1)
+    seen, needed, reach = seen[relevant], needed[relevant], reach[relevant]
+    # |origin - point|^2 < reach^2 as one matrix product: this runs for every candidate plan.
+    origins, offsets = flat[:, :2] - low, seen - low
+    near = np.column_stack((2.0 * offsets, reach ** 2 - (offsets ** 2).sum(-1)))
+    broad = np.column_stack((origins, np.ones(len(flat)))) @ near.T > (
+        origins ** 2).sum(-1)[:, None]
     if len(footprint.vertices) == 1 and not footprint.vertices.any():
         hit = broad.any(-1)
     else:
