@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from wm_controller.nodes import goal_frames
+from wm_controller.nodes import frames
 from wm_controller.nodes.conversions import GoalReading, MessageError, OdometryReading
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
 from wm_controller.nodes.pace import Every, Pace
@@ -183,18 +183,18 @@ def test_out_of_order_odometry_is_dropped_and_old_odometry_forgotten():
 
 
 def test_goal_in_odom_needs_no_tf2_and_one_in_map_is_refused_without(monkeypatch):
-    monkeypatch.setattr(goal_frames, 'tf2_ros', None)
-    frames = goal_frames.GoalFrames(None, 'odom')
+    monkeypatch.setattr(frames, 'tf2_ros', None)
+    to_odom = frames.GoalFrames(None, 'odom').to_odom
     goal = GoalReading(1.0, 2.0, 0.5, 'odom', 0.0)
-    assert frames.to_odom(goal) == goal
+    assert to_odom(goal) == goal
     with pytest.raises(MessageError, match="frame 'map' cannot be transformed, as tf2 is not"):
-        frames.to_odom(GoalReading(1.0, 2.0, 0.5, 'map', 0.0))
+        to_odom(GoalReading(1.0, 2.0, 0.5, 'map', 0.0))
 
 
 def test_goal_is_moved_by_a_transform():
     transform = Transform()
     transform.translation.x = 1.0
     transform.rotation.z = transform.rotation.w = math.sqrt(0.5)
-    moved = goal_frames.transformed(GoalReading(2.0, 0.0, 3.0, 'map', 0.0), transform, 'odom')
+    moved = frames.transformed(GoalReading(2.0, 0.0, 3.0, 'map', 0.0), transform, 'odom')
     assert (moved.x, moved.y, moved.frame_id) == (pytest.approx(1.0), pytest.approx(2.0), 'odom')
     assert moved.yaw == pytest.approx(3.0 + math.pi / 2 - 2 * math.pi)
