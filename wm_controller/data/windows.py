@@ -147,7 +147,6 @@ class Windows:
         part = object.__new__(Windows)
         part.length, part.keys, part._rows = self.length, self.keys, self._rows
         part.episode_rows = self.episode_rows
-        part.episode_rows = self.episode_rows
         part.starts, part.episode = self.starts[mask], self.episode[mask]
         return part
 

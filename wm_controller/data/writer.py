@@ -103,6 +103,10 @@ class DatasetWriter:
         self.n_steps += n
         self.n_episodes += 1
 
+    def digest(self) -> str:
+        """SHA-256 of the content so far, as `Dataset.digest` gives it."""
+        return self._digest.hexdigest()
+
     def _rows(self, pixels: NDArray[Any], action: ArrayLike, proprio: ArrayLike | None,
               pose: ArrayLike | None, stamp: ArrayLike | None,
               clearance: ArrayLike | None) -> dict[str, NDArray[Any]]:
@@ -168,7 +172,7 @@ class DatasetWriter:
             raise InputError(f'{self.path}: not written: no episode to put into it')
         height, width = self._file['pixels'].shape[1:3]
         self._attributes['image_size'] = np.array([width, height], dtype=np.int64)
-        self._attributes['digest'] = self._digest.hexdigest()
+        self._attributes['digest'] = self.digest()
         for name, value in self._attributes.items():
             self._file.attrs[name] = value
         self._file.close()

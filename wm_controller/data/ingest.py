@@ -1,0 +1,160 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Recordings of real robots -> one data set file, and a report of what was kept and what not."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wm_controller.data import schema
+from wm_controller.data.bags import Bag
+from wm_controller.data.dataset import DatasetWriter
+from wm_controller.data.episodes import EpisodePlan, Plan, plan_episodes
+from wm_controller.data.images import decode, fit
+from wm_controller.data.static_frames import planar
+from wm_controller.data.survey import survey
+from wm_controller.data.topics import choose, Chosen, Wanted
+from wm_controller.errors import InputError
+
+Report = dict[str, Any]
+Progress = Callable[[float], Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to ingest; every field is an option of `wm ingest`."""
+
+    rate_hz: float = 5.0
+    image_size: tuple[int, int] = schema.IMAGE_SIZE
+    topics: Wanted = field(default_factory=Wanted)
+    action_scale: tuple[float, float] = (1.0, 1.0)
+    """Commands are multiplied by this: [m/s, rad/s] per unit of a servo command."""
+    align_lag: bool | None = None
+    """True: always shift by the estimated lag, False: never, None: when it is convincing."""
+    max_gap_s: float | None = None
+    min_steps: int = 10
+    command_timeout_s: float | None = None
+    scan_offset: tuple[float, float, float] | None = None
+    """Laser in base_link: x m, y m, yaw rad."""
+
+    def __post_init__(self) -> None:
+        width, height = self.image_size
+        limits = (('--rate', self.rate_hz, 0.1, 100.0), ('--size width', width, 8, 4096),
+                  ('--size height', height, 8, 4096), ('--min-steps', self.min_steps, 2, 1e6),
+                  ('--max-gap', self.max_gap_s, 1e-3, 3600.0),
+                  ('--command-timeout', self.command_timeout_s, 1e-3, 3600.0))
+        for name, value, low, high in limits:
+            if value is not None and not low <= value <= high:
+                raise InputError(f'{name} is {value:g}, allowed is {low:g} to {high:g}')
+        for scale in self.action_scale:
+            if not np.isfinite(scale) or scale == 0:
+                raise InputError(f'--action-scale is {scale:g}, it must be finite and not zero')
+
+
+def ingest(paths: Sequence[str | Path], output: str | Path, options: Options | None = None, *,
+           command: str = '', progress: Callable[[str, float], Progress] | None = None) -> Report:
+    """Read bags and write one data set; returns the report. `InputError` if a bag is refused.
+
+    `progress(description, total)` returns what is called with the work done.
+    """
+    options = options or Options()
+    if not paths:
+        raise InputError('no bag given')
+    plans: list[tuple[Path, Chosen, Plan]] = []
+    reports: list[Report] = []
+    for path in paths:
+        plan, chosen, report = _plan(Path(path), options, progress)
+        plans.append((Path(path), chosen, plan))
+        reports.append(report)
+    if not any(plan.episodes for _, _, plan in plans):
+        raise InputError(_nothing_left(reports, options))
+    sources = [{'path': r['path'], 'sha256': r['sha256']} for r in reports]
+    with DatasetWriter(output, options.rate_hz, sources=sources, command=command, attributes={
+            'action_source': ','.join(sorted({r['action_source'] for r in reports})),
+            'ingest_report': json.dumps(reports)}) as writer:
+        for number, (path, chosen, plan) in enumerate(plans):
+            advance = progress(f'writing {path.name}', plan.n_steps) if progress else None
+            _write(writer, path, chosen, plan, options, number, advance)
+        digest = writer.digest()
+    return {
+        'output': str(output), 'rate_hz': options.rate_hz, 'image_size': list(options.image_size),
+        'episodes': writer.n_episodes, 'steps': writer.n_steps,
+        'duration_s': writer.n_steps / options.rate_hz, 'digest': digest, 'bags': reports}
+
+
+def _plan(path: Path, options: Options, progress: Callable[[str, float], Progress] | None
+          ) -> tuple[Plan, Chosen, Report]:
+    bearings = schema.CLEARANCE_BEARINGS
+    mount = planar(*options.scan_offset) if options.scan_offset else None
+    with Bag(path) as bag:
+        strays = bag.stray_files()
+        hint = f'; not listed in metadata.yaml: {", ".join(strays)}' if strays else ''
+        chosen = choose(bag.topics, options.topics, path, hint)
+        counts = bag.counts()
+        total = sum(counts.get(name, 0) for name in chosen.names)
+        advance = progress(f'reading {path.name}', total) if progress else None
+        found = survey(bag, chosen, bearings, mount, advance)
+        digest = bag.sha256()
+        if bag.missing_metadata:
+            found.notes.append('the folder has no metadata.yaml: its files were read as they are')
+        if strays:
+            found.notes.append(f'not listed in metadata.yaml, not read: {", ".join(strays)}')
+    plan = plan_episodes(found, path, options.rate_hz, options.action_scale, options.align_lag,
+                         options.max_gap_s, options.min_steps, options.command_timeout_s)
+    report: Report = {
+        'path': str(path), 'sha256': digest,
+        'topics': {'image': chosen.image, 'odometry': chosen.odometry, 'command': chosen.command,
+                   'scan': chosen.scan},
+        'messages': {name: counts.get(name, 0) for name in chosen.names},
+        'aligned_by': dict(found.stamped), 'image_sizes': dict(found.image_sizes),
+        'frames': found.images, 'scan_mount': found.scan_mount or None, **plan.report}
+    return plan, chosen, report
+
+
+def _write(writer: DatasetWriter, path: Path, chosen: Chosen, plan: Plan, options: Options,
+           bag_number: int, progress: Progress | None) -> None:
+    """Second pass: decode the frames that were chosen and write whole episodes."""
+    place = {int(number): (e, i) for e, episode in enumerate(plan.episodes)
+             for i, number in enumerate(episode.number)}
+    buffers: dict[int, NDArray[np.uint8]] = {}
+    left = Counter(e for e, _ in place.values())
+    width, height = options.image_size
+    with Bag(path) as bag:
+        for number, (_, message) in enumerate(bag.messages([chosen.image])):
+            if number not in place:
+                continue
+            e, i = place[number]
+            episode = plan.episodes[e]
+            if e not in buffers:
+                buffers[e] = np.empty((len(episode), height, width, 3), dtype=np.uint8)
+            buffers[e][i] = fit(decode(message.content), options.image_size)
+            left[e] -= 1
+            if left[e] == 0:
+                _append(writer, buffers.pop(e), episode, bag_number)
+            if progress is not None:
+                progress(1)
+    if buffers:
+        raise InputError(f'{path}: changed while it was read; is it still being recorded?')
+
+
+def _append(writer: DatasetWriter, pixels: NDArray[np.uint8], episode: EpisodePlan,
+            bag_number: int) -> None:
+    writer.append_episode(
+        pixels, episode.action, episode.proprio, episode.pose, episode.stamp, episode.clearance,
+        extras={'command': episode.command}, episode_extras={'ep_source': bag_number})
+
+
+def _nothing_left(reports: Sequence[Mapping[str, Any]], options: Options) -> str:
+    parts = []
+    for report in reports:
+        dropped = ', '.join(f'{n} {what}' for what, n in report['dropped'].items() if n)
+        parts.append(f'{report["path"]}: no episode of at least {options.min_steps} steps at '
+                     f'{options.rate_hz:g} Hz is left of {report["frames"]} images '
+                     f'({dropped or "none dropped"})')
+    return '; '.join(parts) + '; see --min-steps and --max-gap'
