@@ -19,12 +19,14 @@ def jitter_colours(pixels: Tensor, generator: torch.Generator) -> Tensor:
         value = torch.rand(*shape, generator=generator, device='cpu') * (high - low) + low
         return value.to(pixels.device)
 
-    x = pixels.float()
     gain = uniform(0.7, 1.3, batch, 1, 1, 1, 1) * uniform(0.97, 1.03, batch, length, 1, 1, 1)
     colour = uniform(0.85, 1.15, batch, 1, 1, 1, 3)
     offset = uniform(-20, 20, batch, 1, 1, 1, 1)
     contrast = uniform(0.75, 1.25, batch, 1, 1, 1, 1)
-    return ((x * (gain * colour) - 127.5) * contrast + 127.5 + offset).clamp_(0, 255)
+    # ((x gain colour) - grey) contrast + grey + offset, as one pass over the pixels.
+    grey = 127.5
+    scale, shift = gain * colour * contrast, grey * (1 - contrast) + offset
+    return torch.addcmul(shift, pixels.float(), scale).clamp_(0, 255)
 
 
 def mirror(batch: Batch, chosen: Tensor) -> Batch:
@@ -33,9 +35,14 @@ def mirror(batch: Batch, chosen: Tensor) -> Batch:
         shape = (-1,) + (1,) * (values.ndim - 1)
         return torch.where(chosen.view(shape), mirrored, values)
 
+    def flip_chosen(images: Tensor, axis: int) -> Tensor:
+        images = images.clone()
+        images[chosen] = images[chosen].flip(axis)
+        return images
+
     result = dict(batch)
     for key, axis in (('pixels', 3), ('goal_pixels', 2)):
-        result[key] = choose(batch[key], batch[key].flip(axis))
+        result[key] = flip_chosen(batch[key], axis)
     result['clearance'] = choose(batch['clearance'], batch['clearance'].flip(-1))
     signs = {'action': (1, -1), 'previous_action': (1, -1), 'proprio': (1, -1, -1, 1, -1),
              'reach_goal': (1, -1), 'goal_pose': (1, -1, -1)}

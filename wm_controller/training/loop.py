@@ -181,12 +181,12 @@ def checkpoint_path(output: Path) -> Path:
 
 def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
                options: TrainingOptions) -> dict[str, torch.Tensor]:
-    data['pixels'] = augment.jitter_colours(data['pixels'], generator)
-    data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
-                                                 generator).squeeze(1)
     if options.mirror:
         chosen = torch.rand(options.batch, generator=generator) < 0.5
         data = augment.mirror(data, chosen.to(data['pixels'].device))
+    data['pixels'] = augment.jitter_colours(data['pixels'], generator)
+    data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
+                                                 generator).squeeze(1)
     blind = torch.rand(options.batch, 1, 1, generator=generator) < options.proprio_dropout
     data['seen_proprio'] = data['proprio'].masked_fill(blind.to(data['proprio'].device), math.nan)
     return data

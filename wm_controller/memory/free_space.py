@@ -1,0 +1,242 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Short-term memory of space: where the model has seen room to drive, and where it has not.
+
+The camera looks ahead; the sides and the back of the robot, and the pocket it has just left, are
+known only by remembering. Evidence comes from the model's clearance quantiles, from the robot's
+own track, and from being stopped. All in the odometry frame, all fading, so that drift and people
+are forgotten.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FreeSpaceParameters:
+    """Sizes in metres, evidence in log-odds (positive: something stands there)."""
+
+    resolution: float = 0.1
+    side: float = 20.0
+    recentre_within: float = 5.0
+    view_range: float = 3.5
+    seen_free: float = -0.5
+    seen_occupied: float = 0.6
+    limit: float = 3.0
+    occupied_above: float = 0.7
+    free_below: float = -0.4
+    half_life_s: float = 45.0
+    unknown_cost: float = 1.4
+    near_cost: float = 2.0
+    near_within: float = 0.25
+
+
+class FreeSpace:
+    """A square grid of evidence that follows the robot."""
+
+    def __init__(self, robot_radius: float,
+                 parameters: FreeSpaceParameters = FreeSpaceParameters()) -> None:
+        self.parameters = parameters
+        self.robot_radius = robot_radius
+        self.cells = int(round(parameters.side / parameters.resolution))
+        self._evidence: NDArray[np.float32] = np.zeros((self.cells, self.cells), np.float32)
+        self._origin = np.zeros(2)  # odom coordinates of the grid's lower left corner
+        self._started = False
+        self._faded_at = 0.0
+        self._distance: Floats | None = None
+        self._neighbours = _neighbour_table(self.cells)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._evidence[:] = 0.0
+        self._started = False
+        self._distance = None
+
+    def see(self, stamp: float, pose: Floats, bearings: Floats, clearance: Floats) -> None:
+        """Take in clearance quantiles (3, K) m (low, median, high), seen at `pose` (3,) in odom.
+
+        Cells nearer than the low quantile become free; cells at the median become occupied, the
+        more so the narrower the quantiles.
+        """
+        self._follow(stamp, pose)
+        p = self.parameters
+        rows, columns, x, y = self._window(pose[:2], p.view_range + 0.3)
+        distance = np.hypot(x, y)
+        angle = np.arctan2(y, x) - pose[2]
+        angle = np.arctan2(np.sin(angle), np.cos(angle))
+        order = np.argsort(bearings)
+        edges = (bearings[order][1:] + bearings[order][:-1]) / 2
+        half = abs(bearings[order][1] - bearings[order][0]) / 2
+        sector = order[np.searchsorted(edges, angle)]
+        in_view = (angle > bearings.min() - half) & (angle < bearings.max() + half)
+        low, median, high = clearance
+        sure = np.clip(1.5 - np.log(np.maximum(high, 0.1) / np.maximum(low, 0.1)), 0.1, 1.0)
+        free = in_view & (distance < np.minimum(low, p.view_range)[sector] - p.resolution / 2)
+        depth = p.resolution * (0.7 + 0.1 * median[sector])
+        wall = in_view & (np.abs(distance - median[sector]) < depth) & (
+            median[sector] < p.view_range)
+        evidence = self._evidence[rows, columns]
+        evidence += np.where(free, p.seen_free, 0.0) + np.where(
+            wall & ~free, p.seen_occupied * sure[sector], 0.0)
+        np.clip(evidence, -p.limit, p.limit, out=evidence)
+        self._distance = None
+
+    def occupy_track(self, stamp: float, pose: Floats) -> None:
+        """Note that the robot itself stands at `pose`: nothing else does."""
+        self._follow(stamp, pose)
+        rows, columns, x, y = self._window(pose[:2], self.robot_radius)
+        evidence = self._evidence[rows, columns]
+        evidence[np.hypot(x, y) < self.robot_radius] = -self.parameters.limit
+        self._distance = None
+
+    def block(self, stamp: float, pose: Floats, direction: float) -> None:
+        """Note that something unseen keeps the robot at `pose` from moving along `direction`."""
+        self._follow(stamp, pose)
+        p = self.parameters
+        heading = pose[2] + direction
+        ahead = self.robot_radius + 1.5 * p.resolution
+        centre = pose[:2] + ahead * np.array([np.cos(heading), np.sin(heading)])
+        rows, columns, x, y = self._window(centre, self.robot_radius)
+        along = x * np.cos(heading) + y * np.sin(heading)
+        across = -x * np.sin(heading) + y * np.cos(heading)
+        evidence = self._evidence[rows, columns]
+        evidence[(np.abs(along) < p.resolution) & (np.abs(across) < 0.7 * self.robot_radius)] = (
+            p.limit)
+        self._distance = None
+
+    def obstacles_near(self, pose: Floats, within: float) -> Floats:
+        """Return the middles (N, 2) of occupied cells no further than `within` m, in odom."""
+        rows, columns, x, y = self._window(pose[:2], within)
+        occupied = (self._evidence[rows, columns] > self.parameters.occupied_above) & (
+            np.hypot(x, y) < within)
+        return np.stack([x[occupied] + pose[0], y[occupied] + pose[1]], -1)
+
+    def clearance_at(self, points: Floats) -> Floats:
+        """Return the distance (...,) m from points (..., 2) to the nearest occupied cell."""
+        if self._distance is None:
+            self._distance = distance_transform_edt(
+                self._evidence <= self.parameters.occupied_above) * self.parameters.resolution
+        rows, columns = self._cells_of(points)
+        return np.asarray(self._distance[rows, columns])
+
+    def known_free(self, points: Floats) -> NDArray[np.bool_]:
+        """Return whether points (..., 2) lie where the robot has seen or been, and found room."""
+        rows, columns = self._cells_of(points)
+        return np.asarray(self._evidence[rows, columns] < self.parameters.free_below)
+
+    def cost_to_go(self, goal: Floats) -> 'CostToGo':
+        """Return the length of the best way to `goal` (2,) through what is known, in odom.
+
+        The unknown counts as free but longer, nearness to obstacles as longer still.
+        """
+        p = self.parameters
+        self.clearance_at(goal[None])
+        distance = self._distance
+        assert distance is not None
+        # Cell middles: an occupied cell reaches half a cell towards the robot.
+        gap = distance - self.robot_radius
+        near = np.clip(1 - gap / p.near_within, 0.0, 1.0)
+        cost = np.where(self._evidence < p.free_below, 1.0, p.unknown_cost) + p.near_cost * near
+        cost[gap < 0.0] = np.inf
+        inside = np.clip(goal, self._origin + p.resolution,
+                         self._origin + p.side - p.resolution)
+        row, column = self._cells_of(inside)
+        cost[max(0, row - 2):row + 3, max(0, column - 2):column + 3] = np.minimum(
+            cost[max(0, row - 2):row + 3, max(0, column - 2):column + 3], 1 + p.near_cost)
+        first, second, length = self._neighbours
+        flat = cost.ravel()
+        weight = 0.5 * (flat[first] + flat[second]) * length * p.resolution
+        keep = np.isfinite(weight)
+        graph = csr_matrix((weight[keep], (first[keep], second[keep])),
+                           shape=(flat.size, flat.size))
+        reach = dijkstra(graph, directed=False, indices=int(row) * self.cells + int(column))
+        grid = reach.reshape(self.cells, self.cells)
+        return CostToGo(grid, self._origin.copy(), p.resolution,
+                        float(np.hypot(*(goal - inside))))
+
+    def _follow(self, stamp: float, pose: Floats) -> None:
+        p = self.parameters
+        if not self._started:
+            self._origin = np.round((pose[:2] - p.side / 2) / p.resolution) * p.resolution
+            self._started, self._faded_at = True, stamp
+        offset = pose[:2] - self._origin
+        if offset.min() < p.recentre_within or offset.max() > p.side - p.recentre_within:
+            self._recentre(pose)
+        if stamp - self._faded_at > 1.0:
+            self._evidence *= np.float32(0.5 ** ((stamp - self._faded_at) / p.half_life_s))
+            self._faded_at = stamp
+
+    def _recentre(self, pose: Floats) -> None:
+        p = self.parameters
+        target = np.round((pose[:2] - p.side / 2) / p.resolution) * p.resolution
+        shift = np.round((target - self._origin) / p.resolution).astype(int)
+        moved = np.zeros_like(self._evidence)
+        n = self.cells
+        dx, dy = np.clip(shift, -n, n)
+        moved[max(0, -dy):n - max(0, dy), max(0, -dx):n - max(0, dx)] = self._evidence[
+            max(0, dy):n - max(0, -dy), max(0, dx):n - max(0, -dx)]
+        self._evidence, self._origin, self._distance = moved, target, None
+
+    def _window(self, centre: Floats, half: float) -> tuple[slice, slice, Floats, Floats]:
+        """Cells within a square: slices of rows and columns, offsets x and y (R, C) in m."""
+        p = self.parameters
+        low = np.clip(((centre - half - self._origin) / p.resolution).astype(int), 0, self.cells)
+        high = np.clip(((centre + half - self._origin) / p.resolution).astype(int) + 1, 0,
+                       self.cells)
+        x = self._origin[0] + (np.arange(low[0], high[0]) + 0.5) * p.resolution - centre[0]
+        y = self._origin[1] + (np.arange(low[1], high[1]) + 0.5) * p.resolution - centre[1]
+        grid_x, grid_y = np.meshgrid(x, y)
+        return slice(low[1], high[1]), slice(low[0], high[0]), grid_x, grid_y
+
+    def _cells_of(self, points: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        cells = np.floor((points - self._origin) / self.parameters.resolution).astype(np.int64)
+        cells = np.clip(cells, 0, self.cells - 1)
+        return cells[..., 1], cells[..., 0]
+
+
+@dataclass(frozen=True)
+class CostToGo:
+    """Way to the goal, m, over a grid; beyond the grid the straight line is added."""
+
+    grid: Floats
+    origin: Floats
+    resolution: float
+    beyond: float
+
+    def __call__(self, points: Floats) -> Floats:
+        """Return the way (...,) m from points (..., 2), interpolated; inf where there is none."""
+        position = (points - self.origin) / self.resolution - 0.5
+        position = np.clip(position, 0.0, np.array(self.grid.shape[::-1]) - 1.001)
+        low = position.astype(int)
+        part = position - low
+        x, y = low[..., 0], low[..., 1]
+        values, weights = [], []
+        for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
+            values.append(self.grid[y + dy, x + dx])
+            weights.append(np.abs(1 - dx - part[..., 0]) * np.abs(1 - dy - part[..., 1]) + 1e-9)
+        value, weight = np.stack(values), np.stack(weights)
+        reachable = np.isfinite(value)
+        weight = np.where(reachable, weight, 0.0)
+        total = weight.sum(0)
+        way = (np.where(reachable, value, 0.0) * weight).sum(0) / np.maximum(total, 1e-12)
+        return np.where(total > 0, way, np.inf) + self.beyond
+
+
+def _neighbour_table(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Pairs of neighbouring cells of an n x n grid and the distance between them in cells."""
+    number = np.arange(n * n).reshape(n, n)
+    first, second, length = [], [], []
+    for dr, dc in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        a = number[:n - dr, max(0, -dc):n - max(0, dc)]
+        b = number[dr:, max(0, dc):n - max(0, -dc)]
+        first.append(a.ravel())
+        second.append(b.ravel())
+        length.append(np.full(a.size, np.hypot(dr, dc)))
+    return np.concatenate(first), np.concatenate(second), np.concatenate(length)

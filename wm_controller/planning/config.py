@@ -1,0 +1,68 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the planner, with units; the defaults are what was measured to work."""
+
+from dataclasses import dataclass
+from dataclasses import field
+
+from wm_controller.safety.geometry import Footprint
+
+
+@dataclass(frozen=True)
+class RobotLimits:
+    """What the base may be asked for: m/s and rad/s; `min_v` is negative for reverse."""
+
+    min_v: float = -0.25
+    max_v: float = 0.5
+    max_w: float = 1.5
+
+
+@dataclass(frozen=True)
+class SolverConfig:
+    """Cross-entropy method: candidates of each round, how many teach the next, and the noise."""
+
+    candidates: tuple[int, ...] = (128, 64, 48)
+    elites: int = 10
+    sigma_v: float = 0.2
+    sigma_w: float = 0.7
+    correlation: float = 0.75
+    momentum: float = 0.1
+    min_sigma: float = 0.04
+
+
+@dataclass(frozen=True)
+class CostWeights:
+    """Weight of each term of the cost, in metres of way per unit of the term."""
+
+    way: float = 1.0
+    final_way: float = 1.0
+    time_to_reach: float = 0.15
+    near: float = 3.0
+    fast_near: float = 1.5
+    imagined_near: float = 0.6
+    reverse: float = 0.3
+    turn: float = 0.02
+    change: float = 0.03
+
+
+@dataclass(frozen=True)
+class PilotConfig:
+    """How the pilot drives; lengths in m, times in s."""
+
+    horizon_steps: int = 12
+    goal_tolerance: float = 0.25
+    footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
+    margin: float = 0.04
+    comfort: float = 0.20
+    limits: RobotLimits = field(default_factory=RobotLimits)
+    solver: SolverConfig = field(default_factory=SolverConfig)
+    weights: CostWeights = field(default_factory=CostWeights)
+    command_delay_s: float = 0.12
+    obstacle_range: float = 1.8
+    cost_to_go_period_s: float = 0.3
+    stuck_after_s: float = 1.2
+    back_off_s: float = 1.2
+    unreachable_after_s: float = 8.0
+    lost_after_s: float = 6.0
+    use_memory: bool = True
+    keep_candidates: int = 24

@@ -1,0 +1,64 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Where the goal is: given as a pose, or estimated from a picture over several frames."""
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+
+from wm_controller.planning.contract import Goal
+from wm_controller.planning.contract import ImageGoal
+from wm_controller.planning.contract import PoseGoal
+from wm_controller.planning.estimator import Estimate
+from wm_controller.planning.estimator import Estimator
+from wm_controller.safety.geometry import compose
+
+Floats = NDArray[np.float64]
+FORGETTING = 0.97
+CERTAIN_M = 0.8  # a picture whose place is less certain than this is not driven to
+
+
+class GoalEstimate:
+    """The goal's place (2,) in odom; for pictures, the precision-weighted mean of what was seen."""
+
+    def __init__(self, goal: Goal, estimator: Estimator) -> None:
+        self.goal = goal
+        self._estimator = estimator
+        self._latent: torch.Tensor | None = None
+        self._sum = np.zeros(2)
+        self._weight = 0.0
+        self.scale = 0.0
+        if isinstance(goal, ImageGoal):
+            self._latent = estimator.encode(goal.image)
+            self.scale = float('inf')
+
+    def update(self, estimate: Estimate) -> None:
+        """Compare the picture with what is seen now."""
+        if self._latent is None:
+            return
+        with torch.no_grad():
+            x, y, _, _, log_scale = self._estimator.model.goal_pose(
+                estimate.latent, self._latent)[0].tolist()
+        seen = compose(estimate.pose, np.array([x, y, 0.0]))[:2]
+        weight = float(np.exp(-2 * np.clip(log_scale, -4, 3)))
+        self._sum = FORGETTING * self._sum + weight * seen
+        self._weight = FORGETTING * self._weight + weight
+        self.scale = float(np.exp(log_scale)) if not np.isfinite(self.scale) else (
+            0.8 * self.scale + 0.2 * float(np.exp(log_scale)))
+
+    @property
+    def certain(self) -> bool:
+        """Whether the place is known well enough to drive there."""
+        return isinstance(self.goal, PoseGoal) or self.scale < CERTAIN_M
+
+    @property
+    def place(self) -> Floats | None:
+        """(2,) m in odom, None before a picture was compared with anything."""
+        if isinstance(self.goal, PoseGoal):
+            return np.array([self.goal.x, self.goal.y])
+        return self._sum / self._weight if self._weight > 0 else None
+
+    @property
+    def yaw(self) -> float | None:
+        """Heading asked for at the goal, rad in odom."""
+        return self.goal.yaw if isinstance(self.goal, PoseGoal) else None

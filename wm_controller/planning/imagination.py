@@ -1,0 +1,61 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Candidate actions in, imagined futures out: poses, clearance and time-to-reach, as numpy."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+
+from wm_controller.safety.geometry import compose
+from wm_controller.world_model.model import WorldModel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Future:
+    """What N action sequences (N, T, 2) would lead to.
+
+    `poses` (N, T + 1, 3) in the frame of the base now; `clearance` (N, S, K) m, the model's
+    median at the `clearance_steps` (S,); `time_to_reach` (N, S) s at those steps, or None.
+    """
+
+    actions: Floats
+    poses: Floats
+    clearance_steps: NDArray[np.int64]
+    clearance: Floats
+    time_to_reach: Floats | None
+
+
+class Imagination:
+    """Rolls the world model out from one state."""
+
+    def __init__(self, model: WorldModel) -> None:
+        self.model = model
+        self.period_s = model.spec.step_period_s
+        self.has_clearance = len(model.spec.clearance_bearings) > 0
+
+    @torch.no_grad()
+    def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None) -> Future:
+        """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
+        count, steps = actions.shape[:2]
+        tensor = torch.from_numpy(actions.astype(np.float32))
+        states, changes = self.model.imagine(state.expand(count, -1), tensor)
+        poses = np.zeros((count, steps + 1, 3))
+        moves = changes.numpy().astype(float)
+        for t in range(steps):
+            poses[:, t + 1] = compose(poses[:, t], moves[:, t])
+        chosen = np.arange(2, steps + 1, 2)
+        later = states[:, torch.from_numpy(chosen)]
+        clearance = self.model.clearance(later)[:, :, 1].numpy().astype(float)
+        reach = None
+        if goal is not None:
+            offset = goal - poses[:, chosen, :2]
+            yaw = poses[:, chosen, 2]
+            local = np.stack([np.cos(yaw) * offset[..., 0] + np.sin(yaw) * offset[..., 1],
+                              -np.sin(yaw) * offset[..., 0] + np.cos(yaw) * offset[..., 1]], -1)
+            reach = self.model.time_to_reach(
+                later, torch.from_numpy(local.astype(np.float32))).numpy().astype(float)
+        return Future(actions, poses, chosen, clearance, reach)

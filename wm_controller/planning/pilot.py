@@ -1,0 +1,236 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The pilot: observe, imagine, choose. Shared by the controller node and the evaluation."""
+
+from dataclasses import replace
+import math
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wm_controller.memory.free_space import FreeSpace
+from wm_controller.memory.free_space import CostToGo
+from wm_controller.planning import recovery
+from wm_controller.planning.config import PilotConfig
+from wm_controller.planning.config import RobotLimits
+from wm_controller.planning.contract import Goal
+from wm_controller.planning.contract import ImageGoal
+from wm_controller.planning.contract import Observation
+from wm_controller.planning.contract import Plan
+from wm_controller.planning.contract import PoseGoal
+from wm_controller.planning.estimator import Estimate
+from wm_controller.planning.estimator import Estimator
+from wm_controller.planning.goal_estimate import GoalEstimate
+from wm_controller.planning.imagination import Imagination
+from wm_controller.planning.objectives import cost
+from wm_controller.planning.objectives import Situation
+from wm_controller.planning.solver import arcs
+from wm_controller.planning.solver import shifted
+from wm_controller.planning.solver import Solution
+from wm_controller.planning.solver import solve
+from wm_controller.safety.geometry import compose
+from wm_controller.safety.geometry import wrap_angle
+from wm_controller.world_model.bundle import Bundle
+
+__all__ = ['Goal', 'ImageGoal', 'Observation', 'Pilot', 'Plan', 'PoseGoal']
+
+Floats = NDArray[np.float64]
+MIN_PLAN_S = 0.005
+
+
+class Pilot:
+    """Drives towards a goal with a world model.
+
+    `observe` takes in a frame, `plan` answers with a command for the moment when it will act.
+    Times are ROS seconds; the caller's two calls may come at any rate, in one thread.
+    """
+
+    def __init__(self, bundle: Bundle, config: PilotConfig | None = None, seed: int = 0) -> None:
+        config = config or PilotConfig()
+        low, high, turn = bundle.spec.action_limits
+        limits = config.limits
+        # The model knows only actions that it has seen: what is asked of it stays inside.
+        self.config = replace(config, limits=RobotLimits(
+            max(limits.min_v, low), min(limits.max_v, high), min(limits.max_w, turn)))
+        self.bundle = bundle
+        self.estimator = Estimator(bundle)
+        self.memory = FreeSpace(self.config.footprint.reach)
+        self.imagination = Imagination(bundle.model)
+        self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
+        self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
+        self._rng = np.random.default_rng(seed)
+        self._seed = seed
+        self._goal: GoalEstimate | None = None
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._sequence = np.zeros((self.config.horizon_steps, 2))
+        self._planned_at = -math.inf
+        self._last_action = np.zeros(2)
+        self._way: CostToGo | None = None
+        self._way_at = -math.inf
+        self._back_off_until = -math.inf
+        self._no_way_since: float | None = None
+        self._uncertain_since: float | None = None
+        self._reached = False
+        self._stuck.reset()
+
+    def reset(self) -> None:
+        """Forget the past, the goal included."""
+        self.estimator.reset()
+        self.memory.clear()
+        self._goal = None
+        self._rng = np.random.default_rng(self._seed)
+        self._start_anew()
+
+    def set_goal(self, goal: Goal | None) -> None:
+        """Head for a goal from now on; None stops. What was seen is remembered."""
+        self._goal = None if goal is None else GoalEstimate(goal, self.estimator)
+        self._start_anew()
+
+    def observe(self, observation: Observation) -> None:
+        """Take in a frame: update the latent state and the memory of space."""
+        estimate = self.estimator.observe(observation)
+        if estimate.fresh_start and self.estimator.latest is None:
+            self.memory.clear()
+        if self.config.use_memory and len(self._bearings):
+            self._remember(estimate)
+        if self._goal is not None:
+            self._goal.update(estimate)
+
+    def _remember(self, estimate: Estimate) -> None:
+        model = self.bundle.model
+        clearance = model.clearance(estimate.state)[0].numpy().astype(float)
+        self.memory.see(estimate.stamp, estimate.pose, self._bearings, clearance)
+        held_up = self._stuck.update(estimate.stamp, estimate.pose, float(self._last_action[0]))
+        if held_up:
+            self.memory.block(estimate.stamp, estimate.pose, 0.0 if held_up > 0 else math.pi)
+            self._way_at = -math.inf
+            if held_up > 0:
+                self._back_off_until = estimate.stamp + self.config.back_off_s
+        else:
+            self.memory.occupy_track(estimate.stamp, estimate.pose)
+
+    def plan(self, now: float, deadline_s: float) -> Plan:
+        """Choose the command to send at about `now`, within `deadline_s` seconds of work."""
+        begun = time.perf_counter()
+        estimate = self.estimator.latest
+        if estimate is None or self._goal is None:
+            return self._finish(Plan(stamp=now if estimate is None else estimate.stamp), now, begun)
+        plan = self._towards(self._goal, estimate, now, begun + max(deadline_s, MIN_PLAN_S))
+        return self._finish(replace(plan, surprise=estimate.surprise), now, begun, deadline_s)
+
+    def _finish(self, plan: Plan, now: float, begun: float, deadline_s: float = math.inf) -> Plan:
+        taken = time.perf_counter() - begun
+        self._last_action = np.array([plan.v, plan.w])
+        self.estimator.commanded(now, plan.v, plan.w)
+        return replace(plan, plan_s=taken, late=taken > deadline_s)
+
+    def _towards(self, goal: GoalEstimate, estimate: Estimate, now: float,
+                 deadline: float) -> Plan:
+        place = goal.place
+        stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
+        if place is None:
+            return replace(stopped, state='planning')
+        distance = float(np.hypot(*(place - estimate.pose[:2])))
+        stopped = replace(stopped, goal_distance=distance)
+        arrived = self._arrived(goal, distance, estimate)
+        if arrived is not None:
+            return replace(stopped, **arrived)
+        if self._lost(goal, now):
+            return replace(stopped, state='lost')
+        situation = self._situation(estimate, place, now)
+        if self._unreachable(situation, now):
+            return replace(stopped, state='unreachable')
+        if now < self._back_off_until:
+            v, w = recovery.back_off(estimate.pose, self.memory, self.config)
+            return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf)
+        return self._optimise(situation, estimate, now, deadline, stopped)
+
+    def _arrived(self, goal: GoalEstimate, distance: float,
+                 estimate: Estimate) -> dict[str, object] | None:
+        """What to do at the goal: hold still there, or turn to the heading asked for."""
+        slack = 1.6 if self._reached else 1.0  # once there, drift does not start it again
+        if distance > slack * self.config.goal_tolerance or not goal.certain:
+            self._reached = False
+            return None
+        if goal.yaw is not None and not self._reached:
+            turn = float(wrap_angle(goal.yaw - estimate.pose[2]))
+            if abs(turn) > 0.15:
+                limit = 0.6 * self.config.limits.max_w
+                return {'state': 'planning', 'w': float(np.clip(1.5 * turn, -limit, limit))}
+        self._reached = True
+        return {'state': 'reached'}
+
+    def _lost(self, goal: GoalEstimate, now: float) -> bool:
+        if goal.certain:
+            self._uncertain_since = None
+            return False
+        if self._uncertain_since is None:
+            self._uncertain_since = now
+        return now - self._uncertain_since > self.config.lost_after_s
+
+    def _situation(self, estimate: Estimate, place: Floats, now: float) -> Situation:
+        config = self.config
+        if config.use_memory and now - self._way_at > config.cost_to_go_period_s:
+            self._way = self.memory.cost_to_go(place)
+            self._way_at = now
+        way = self._way if config.use_memory else None
+        obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
+        return Situation(estimate.pose, place, obstacles, way, self._last_action)
+
+    def _unreachable(self, situation: Situation, now: float) -> bool:
+        """Whether memory has known of no way, through the unknown either, for a while."""
+        way = situation.way
+        around = situation.pose[:2] + 0.2 * np.array(
+            [[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], float)
+        if way is None or np.isfinite(way(around)).any():
+            self._no_way_since = None
+            return False
+        if self._no_way_since is None:
+            self._no_way_since = now
+        return now - self._no_way_since > self.config.unreachable_after_s
+
+    def _optimise(self, situation: Situation, estimate: Estimate, now: float, deadline: float,
+                  stopped: Plan) -> Plan:
+        config, period = self.config, self.imagination.period_s
+        # The frame is old by the time that the command acts; until then the commands already
+        # sent are in force. The first imagined step is their mix with the new action.
+        latency = min(max(0.0, now - estimate.stamp) + config.command_delay_s, period)
+        pending = self.estimator.mean_command(estimate.stamp - config.command_delay_s,
+                                              estimate.stamp + latency)
+        share = latency / period
+        goal_in_base = self._in_base(estimate.pose, situation.goal)
+
+        def evaluate(actions: Floats) -> Floats:
+            acted = actions.copy()
+            acted[:, 0] = share * pending + (1 - share) * actions[:, 0]
+            future = self.imagination(estimate.state, acted, goal_in_base)
+            return cost(future, situation, self.memory, config)
+
+        elapsed = min(max(0.0, now - self._planned_at), 10.0)
+        start = shifted(self._sequence, elapsed / period)
+        bearing = float(np.arctan2(goal_in_base[1], goal_in_base[0]))
+        solution = solve(evaluate, start, arcs(config.limits, config.horizon_steps, bearing),
+                         config.limits, config.solver, self._rng, deadline)
+        if not np.isfinite(solution.cost):
+            v, w = recovery.back_off(estimate.pose, self.memory, config)
+            return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf,
+                           rounds=solution.rounds)
+        self._sequence, self._planned_at = solution.actions, now
+        v, w = solution.actions[0]
+        return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
+                       rounds=solution.rounds, **self._imagined(solution, estimate))
+
+    def _imagined(self, solution: Solution, estimate: Estimate) -> dict[str, Floats]:
+        shown = np.concatenate([solution.actions[None],
+                                solution.considered[:self.config.keep_candidates]])
+        poses = compose(estimate.pose, self.imagination(estimate.state, shown, None).poses)
+        return {'path': poses[0], 'candidates': poses[1:]}
+
+    @staticmethod
+    def _in_base(pose: Floats, point: Floats) -> Floats:
+        offset = point - pose[:2]
+        cos, sin = math.cos(pose[2]), math.sin(pose[2])
+        return np.array([cos * offset[0] + sin * offset[1], -sin * offset[0] + cos * offset[1]])

@@ -1,0 +1,75 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Notice being held up, and choose what to do where no candidate is left."""
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning.config import PilotConfig
+from wm_controller.safety.geometry import integrate
+
+Floats = NDArray[np.float64]
+MOVED_SHARE = 0.15  # of the commanded way; less is being held up
+
+
+class StuckDetector:
+    """Compares the way that was commanded with the way that was made."""
+
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
+        self._track: deque[tuple[float, Floats, float]] = deque(maxlen=200)
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self._track.clear()
+
+    def update(self, stamp: float, pose: Floats, v: float) -> int:
+        """Note pose (3,) and the speed commanded there; +1 or -1: held up that way, 0: not."""
+        self._track.append((stamp, pose, v))
+        while self._track and stamp - self._track[0][0] > self._after_s + 0.05:
+            self._track.popleft()
+        first_stamp, first_pose, _ = self._track[0]
+        duration = stamp - first_stamp
+        if duration < 0.9 * self._after_s:
+            return 0
+        speeds = np.array([entry[2] for entry in self._track])
+        commanded = float(speeds.mean()) * duration
+        moved = float(np.hypot(*(pose - first_pose)[:2]))
+        one_way = (speeds > 0.03).all() or (speeds < -0.03).all()
+        if one_way and abs(commanded) > 0.1 and moved < MOVED_SHARE * abs(commanded):
+            self._track.clear()
+            return 1 if commanded > 0 else -1
+        return 0
+
+
+def back_off(pose: Floats, memory: FreeSpace, config: PilotConfig) -> Floats:
+    """Return the action (2,) that leaves a tight place over ground seen free, or turns, or stops.
+
+    Arcs backwards are tried for the longest known-free way; where there is none, the robot turns
+    on the spot towards the most room if its outline is round, else it stands.
+    """
+    limits = config.limits
+    times = np.arange(1, 9) * 0.15
+    reach = config.footprint.reach
+    best, best_length = np.zeros(2), 0.0
+    if limits.min_v < 0:
+        for w in (0.0, 0.5, -0.5, 1.0, -1.0):
+            poses = integrate(pose, 0.6 * limits.min_v, w * limits.max_w * 0.5, times)
+            rear = poses[:, :2] - 0.8 * reach * np.stack(
+                [np.cos(poses[:, 2]), np.sin(poses[:, 2])], -1)
+            open_ = memory.known_free(rear) & (
+                memory.clearance_at(poses[:, :2]) > reach - 0.02)
+            length = float(len(open_) if open_.all() else np.argmin(open_))
+            if length > best_length + 0.5:
+                best = np.array([0.6 * limits.min_v, w * limits.max_w * 0.5])
+                best_length = length
+    if best_length >= 2 or len(config.footprint.vertices) > 1:
+        return best
+    angles = pose[2] + np.deg2rad(np.arange(-180, 180, 15))
+    ahead = pose[:2] + 0.5 * np.stack([np.cos(angles), np.sin(angles)], -1)
+    room = memory.clearance_at(ahead)
+    turn = float(np.deg2rad(-180 + 15 * int(np.argmax(room))))
+    return np.array([0.0, np.copysign(0.5 * limits.max_w, turn if turn else 1.0)])
