@@ -8,8 +8,7 @@ from dataclasses import replace
 import math
 from typing import Any
 
-from geometry_msgs.msg import TransformStamped
-import numpy as np
+from geometry_msgs.msg import Quaternion, TransformStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.time import Time
 
@@ -17,7 +16,6 @@ from wm_controller.nodes.conversions import (
     frame_name,
     GoalReading,
     MessageError,
-    to_quaternion,
     to_stamp,
     yaw_of,
 )
@@ -70,28 +68,26 @@ class FrameOutlet:
             self._moving = node.create_publisher(TFMessage, 'tf', 10)
             self._fixed = node.create_publisher(TFMessage, 'tf_static', latched)
 
-    def send(self, stamp: float, parent: str, child: str, pose: np.ndarray) -> None:
-        """Publish where `child` is in `parent`: pose (x m, y m, yaw rad)."""
+    def send(self, transform: TransformStamped) -> None:
+        """Publish where a frame is now."""
         if self.available:
-            self._moving.publish(TFMessage(transforms=[_transform(stamp, parent, child, pose)]))
+            self._moving.publish(TFMessage(transforms=[transform]))
 
-    def send_fixed(self, stamp: float, parent: str, poses: dict[str, np.ndarray]) -> None:
-        """Publish poses, (x, y, z) m by name of the frame, that never change."""
+    def send_fixed(self, transforms: list[TransformStamped]) -> None:
+        """Publish all transforms that never change."""
         if self.available:
-            self._fixed.publish(TFMessage(transforms=[
-                _transform(stamp, parent, child, np.array([x, y, 0.0]), z)
-                for child, (x, y, z) in poses.items()]))
+            self._fixed.publish(TFMessage(transforms=transforms))
 
 
-def _transform(stamp: float, parent: str, child: str, pose: np.ndarray,
-               z: float = 0.0) -> TransformStamped:
+def to_transform(stamp: float, parent: str, child: str, xyz: tuple[float, float, float],
+                 rotation: Quaternion) -> TransformStamped:
+    """Transform message: where `child` is in `parent`, metres."""
     message = TransformStamped()
     message.header.stamp = to_stamp(stamp)
     message.header.frame_id, message.child_frame_id = parent, child
-    message.transform.translation.x = float(pose[0])
-    message.transform.translation.y = float(pose[1])
-    message.transform.translation.z = float(z)
-    message.transform.rotation = to_quaternion(float(pose[2]))
+    translation = message.transform.translation
+    translation.x, translation.y, translation.z = map(float, xyz)
+    message.transform.rotation = rotation
     return message
 
 
