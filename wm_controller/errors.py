@@ -4,7 +4,7 @@
 
 
 class InputError(Exception):
-    """Bad input; the message is one clear line that names the thing and the remedy (exit code 2)."""
+    """Bad input; the message is one clear line that names thing and remedy (exit code 2)."""
 
 
 class NegativeResult(Exception):

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the files that ship with the package lie: models, config, launch files, worlds."""
 
-import os
-import sys
 from collections.abc import Iterator
+import os
 from pathlib import Path
+import sys
 
 from wm_controller.errors import InputError
 
@@ -14,17 +14,18 @@ PACKAGE = 'wm_controller'
 
 def share_directories() -> Iterator[Path]:
     """
-    Yield the places that may hold the package's files, the nearest to the running code first.
+    Yield the places that hold the package's files, the nearest to the running code first.
 
-    A checkout (also an editable or symlinked install) comes first, then the workspaces of
-    AMENT_PREFIX_PATH in their overlay order, then the prefix that pip installs into.
+    That is the checkout (editable and symlinked installs run from it), or the prefix that colcon
+    or pip installed this very code into; then what AMENT_PREFIX_PATH and the interpreter name.
     """
-    checkout = Path(__file__).resolve().parent.parent
+    code = Path(__file__).resolve()
+    checkout = code.parent.parent
     if (checkout / 'package.xml').is_file():
         yield checkout
-    prefixes = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
-    for prefix in [*prefixes, sys.prefix]:
-        share = Path(prefix) / 'share' / PACKAGE
+    ament = [p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    for prefix in [*code.parents, *map(Path, ament), Path(sys.prefix)]:
+        share = prefix / 'share' / PACKAGE
         if (share / 'package.xml').is_file():
             yield share
 

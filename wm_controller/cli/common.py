@@ -2,18 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the verbs of `wm` share: exit codes, JSON or a table, and a progress bar."""
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 import dataclasses
 import functools
 import json
 import math
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
+import sys
 from typing import Any, Protocol, TypeVar
 
-import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+import typer
 
 from wm_controller.errors import InputError, NegativeResult
 

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The `wm` command: one verb a file of this folder, imported only when it is asked for."""
 
-import importlib
-import sys
 from collections.abc import Sequence
+import importlib
 from importlib.util import find_spec
+import sys
 from typing import Any
 
 import typer
 
 from wm_controller import __version__
-from wm_controller.cli.common import EXIT_INPUT, EXIT_INTERRUPTED, complain
+from wm_controller.cli.common import complain, EXIT_INPUT, EXIT_INTERRUPTED
 
 # The order of `wm --help`: from a first drive to data, a model, and looking at it.
 ORDER = (

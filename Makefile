@@ -1,0 +1,59 @@
+# `make demo` on a machine with nothing but Python (3.10 to 3.14) and a package manager; `make help`.
+# Everything Python lives in .venv. A ROS installation that is sourced is used as it is; without one
+# the ROS wheels are installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+WM := $(BIN)/wm
+# Tests and lint run on two workers; every ROS test has a domain of its own.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+DEMO_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint bench indoor colcon-test clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+venv: $(READY) ## the environment, .venv
+
+$(READY): constraints.txt setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' || \
+	  { echo 'wm_controller needs Python 3.10 to 3.14; name one: make PYTHON=python3.12 ...' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo 'the module venv is missing (Debian, Ubuntu: apt-get install python3-venv)' >&2; exit 1; }
+	@test -x $(BIN)/pip || $(BIN)/python -m ensurepip -q
+	$(BIN)/pip install -q -c constraints.txt 'torch==2.13.0'
+	@ros=,ros; if [ -n "$$ROS_DISTRO" ]; then ros=; $(BIN)/python -c 'import rclpy' || \
+	  { echo "ROS $$ROS_DISTRO is sourced but made for another Python: make PYTHON=/usr/bin/python3 ..." >&2; exit 1; }; fi; \
+	  echo "$(BIN)/pip install -e .[test,peers$$ros]"; \
+	  $(BIN)/pip install -q -c constraints.txt -e ".[test,peers$$ros]"
+	@touch $@
+
+demo: $(READY) ## drive five goals in a room never trained on; table and report
+	@.ci/system-packages drive
+	$(WM) demo $(DEMO_ARGS)
+
+test: $(READY) ## the whole test suite, under ten minutes on two cores
+	@.ci/system-packages drive
+	@.ci/system-packages test
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## speed and memory, beside peers
+	@.ci/system-packages drive
+	$(WM) bench $(BENCH_ARGS)
+
+colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
+	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)
+
+clean: ## what was built; .venv, data/, checkpoints/ and runs/ stay
+	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
