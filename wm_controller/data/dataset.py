@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reader of data set files: refuses what is not one, with one clear line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -120,13 +120,18 @@ class Dataset:
         recorded = self._file.attrs.get('digest')
         return str(recorded) if recorded else self.computed_digest()
 
-    def computed_digest(self) -> str:
-        """SHA-256 over the names, types and values of all columns; reads the whole file."""
+    def computed_digest(self, progress: Callable[[float], Any] | None = None) -> str:
+        """SHA-256 over the names, types and values of all columns; reads the whole file.
+
+        `progress(n)` is called as n more steps are done.
+        """
         content = ContentDigest(self.rate_hz, self.bearings)
         for name in self._file:
             column = self._file[name]
             for start in range(0, max(column.shape[0], 1), 2048):
                 content.update(name, column[start:start + 2048])
+                if progress is not None and name == 'pixels':
+                    progress(min(2048, self.n_steps - start))
         return content.hexdigest()
 
     def close(self) -> None:
