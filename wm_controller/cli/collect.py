@@ -41,7 +41,7 @@ def collect(
     """
     from wm_controller.data import schema
     from wm_controller.data.writer import DatasetWriter
-    from wm_controller.simulation.collecting import Collection, collect_room
+    from wm_controller.simulation.collecting import collect_room, Collection
 
     workers = _checked(rooms, steps, family, seed, rate, workers)
     jobs = [
@@ -52,7 +52,10 @@ def collect(
     started = time.monotonic()
     totals: Counter[str] = Counter()
     styles: Counter[str] = Counter()
-    command = f'wm collect --rooms {rooms} --steps {steps} --family {family} --seed {seed} --rate {rate:g}'
+    command = (
+        f'wm collect --rooms {rooms} --steps {steps} --family {family} --seed {seed} '
+        f'--rate {rate:g}'
+    )
     sources = [{'path': f'room:{family}/{jobs[0].room_seed}..{jobs[-1].room_seed}'}]
     with (
         DatasetWriter(output, rate, sources=sources, command=command,
@@ -133,8 +136,8 @@ def _quiet() -> None:
     sys.stdin.close()
 
 
-def _render(result: Mapping[str, Any]) -> str:
-    return (
+def _render(result: Mapping[str, Any]) -> None:
+    print(
         f'{result["output"]}: {result["steps"]} steps ({result["hours"]:.1f} h, '
         f'{result["distance_m"]:.0f} m) in {result["episodes"]} episodes and {result["rooms"]} '
         f'{result["family"]} rooms, {result["bytes"] / 1e6:.0f} MB\n'

@@ -20,7 +20,10 @@ WALLS = {
     'evaluation': ('plain', 'plain', 'bricks', 'gradient', 'noise'),
 }
 # Hue ranges of wall and floor colours: each family has hues the other lacks.
-HUES = {'training': ((0.0, 0.16), (0.5, 0.7)), 'evaluation': ((0.05, 0.2), (0.25, 0.45), (0.6, 0.8))}
+HUES = {
+    'training': ((0.0, 0.16), (0.5, 0.7)),
+    'evaluation': ((0.05, 0.2), (0.25, 0.45), (0.6, 0.8)),
+}
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,15 @@ def draw_materials(rng: np.random.Generator, family: str) -> tuple[Material, ...
     for _ in range(5):
         texture = str(rng.choice(('plain', 'plain', 'checker', 'stripes', 'noise')))
         materials.append(make('plain', texture, _vivid(rng), rng.uniform(0.3, 0.8), (0.4, 0.8)))
-    materials.append(make('metal', 'gradient', _hsv(0.6, 0.1, rng.uniform(0.3, 0.8)), 0.5, shine=0.6))
+    grey = _hsv(0.6, 0.1, rng.uniform(0.3, 0.8))
+    materials.append(make('metal', 'gradient', grey, 0.5, shine=0.6))
     materials.append(make('leaf', 'noise', _hsv(rng.uniform(0.25, 0.4), 0.6, 0.5), 0.2))
     for _ in range(4):
         texture = str(rng.choice(('picture', 'picture', 'checker', 'gradient')))
         materials.append(make('picture', texture, _vivid(rng), 1.0, second=_vivid(rng)))
     materials.append(make('door', 'planks', _wood(rng), 0.9))
-    materials.append(make('window', 'gradient', _hsv(0.58, 0.25, 1.0), 1.0, second=(1.0, 1.0, 1.0)))
+    sky = _hsv(0.58, 0.25, 1.0)
+    materials.append(make('window', 'gradient', sky, 1.0, second=(1.0, 1.0, 1.0)))
     return tuple(materials)
 
 

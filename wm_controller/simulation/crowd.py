@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from wm_controller.simulation.rooms import Person
+from wm_controller.simulation.description import Person
 from wm_controller.simulation.shapes import cylinder, Footprints
 
 PATIENCE_S = 3.0  # who has waited this long for the robot turns round

@@ -173,7 +173,7 @@ class Driver:
         wander = np.zeros(2)
         for _ in range(budget):
             x, y, yaw = self._sim.pose
-            path = field.path((x, y))
+            path = field.path(self._sim.pose[:2])
             if not len(path) or np.hypot(*(field.goal - (x, y))) < 0.25:
                 return
             target = point_along(path, ahead)

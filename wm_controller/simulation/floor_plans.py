@@ -16,7 +16,9 @@ SMALLEST_ROOM = 2.3
 # evaluation only, `stubs` (one room cut up by long stubs) in training only.
 LAYOUTS = {
     'training': {'single': 0.15, 'stubs': 0.15, 'split': 0.4, 'corridor': 0.3},
-    'evaluation': {'single': 0.15, 'split': 0.3, 'corridor': 0.25, 'l_corridor': 0.2, 'island': 0.1},
+    'evaluation': {
+        'single': 0.15, 'split': 0.3, 'corridor': 0.25, 'l_corridor': 0.2, 'island': 0.1,
+    },
 }
 
 

@@ -12,10 +12,7 @@ from wm_controller.simulation.appearance import (
     draw_person_colours,
     Material,
 )
-from wm_controller.simulation.floor_plans import Door, draw_floor_plan, FloorPlan
-from wm_controller.simulation.furniture import AGAINST_WALL, draw_piece, Piece
-from wm_controller.simulation.grid import Bounds, rasterise
-from wm_controller.simulation.rooms import (
+from wm_controller.simulation.description import (
     Panel,
     PASSAGE_RADIUS,
     Person,
@@ -23,6 +20,10 @@ from wm_controller.simulation.rooms import (
     Room,
     WALL_HEIGHT,
 )
+from wm_controller.simulation.floor_plans import Door, draw_floor_plan, FloorPlan
+from wm_controller.simulation.furniture import AGAINST_WALL, draw_piece, Piece
+from wm_controller.simulation.grid import Bounds, rasterise
+from wm_controller.simulation.paths import DistanceField
 from wm_controller.simulation.shapes import box, Footprints, Solid
 
 DOOR_HEIGHT = 2.05  # m
@@ -53,7 +54,9 @@ def _draw(rng: np.random.Generator, seed: int, family: str) -> Room:
     doors = tuple(
         Door(d.x - w / 2, d.y - h / 2, d.width, d.along_x, d.thickness) for d in plan.doors
     )
-    rooms = tuple((x0 - w / 2, y0 - h / 2, x1 - w / 2, y1 - h / 2) for x0, y0, x1, y1 in plan.rooms)
+    rooms = tuple(
+        (x0 - w / 2, y0 - h / 2, x1 - w / 2, y1 - h / 2) for x0, y0, x1, y1 in plan.rooms
+    )
     return Room(
         seed=seed, family=family, layout=plan.layout, bounds=bounds, walls=walls,
         furniture=furniture, kinds=kinds, doors=doors,
@@ -230,8 +233,6 @@ def _draw_people(rng, room: Room, people: int | None) -> tuple[Person, ...]:
     count = count if people is None else people
     if not count:
         return ()
-    from wm_controller.simulation.paths import DistanceField  # it imports rooms for its types
-
     crowd = []
     for _ in range(count):
         goal = room.sample_free_pose(rng, 0.35)[:2]

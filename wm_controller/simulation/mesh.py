@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from wm_controller.simulation.rooms import Panel
+from wm_controller.simulation.description import Panel
 from wm_controller.simulation.shapes import Solid
 
 ROUND_SIDES = 14
@@ -80,7 +80,9 @@ class Surface:
             np.concatenate([low, high]), np.concatenate([out, out]),
             np.concatenate([np.stack([u, np.zeros(n)], 1),
                             np.stack([u, np.full(n, 2 * solid.hz / scale)], 1)]),
-            np.concatenate([np.stack([i, i + 1, n + i + 1], 1), np.stack([i, n + i + 1, n + i], 1)]),
+            np.concatenate([
+                np.stack([i, i + 1, n + i + 1], 1), np.stack([i, n + i + 1, n + i], 1),
+            ]),
         )
         for edge, z, order in ((high, 1.0, (0, 1, 2)), (low, -1.0, (0, 2, 1))):
             middle = edge[:1] * 0 + (solid.x, solid.y, edge[0, 2])

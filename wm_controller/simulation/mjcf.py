@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from wm_controller.simulation.appearance import texture_image
+from wm_controller.simulation.description import ROBOT_HEIGHT, Room, WALL_HEIGHT
 from wm_controller.simulation.mesh import Surface
-from wm_controller.simulation.rooms import Room, ROBOT_HEIGHT, WALL_HEIGHT
 from wm_controller.simulation.specs import CameraSpec, RobotSpec
 
 TIMESTEP = 0.005  # s
@@ -42,7 +42,9 @@ def surfaces(room: Room) -> dict[int, Surface]:
     index = {m.name: i for i, m in reversed(list(enumerate(room.materials)))}
     floor, ceiling, trim = index['floor'], index['ceiling'], index['trim']
     found[floor].add_quad((x0, y0, 0), (w, 0, 0), (0, h, 0), scale[floor], LIGHT_STEP)
-    found[ceiling].add_quad((x0, y0, WALL_HEIGHT), (0, h, 0), (w, 0, 0), scale[ceiling], LIGHT_STEP)
+    found[ceiling].add_quad(
+        (x0, y0, WALL_HEIGHT), (0, h, 0), (w, 0, 0), scale[ceiling], LIGHT_STEP
+    )
     for wall in room.walls:
         lintel = wall.bottom > 0
         found[wall.material].add_box(wall, scale[wall.material], LIGHT_STEP, top=False,
@@ -55,7 +57,8 @@ def surfaces(room: Room) -> dict[int, Surface]:
         if solid.shape == 'cylinder':
             surface.add_cylinder(solid, scale[solid.material])
         else:
-            surface.add_box(solid, scale[solid.material], 10.0, top=True, bottom=solid.bottom > 0.1)
+            surface.add_box(solid, scale[solid.material], 10.0, top=True,
+                            bottom=solid.bottom > 0.1)
     for panel in room.panels:
         found[panel.material].add_panel(panel)
     return dict(found)
@@ -98,7 +101,8 @@ def room_xml(room: Room, camera: CameraSpec, robot: RobotSpec) -> tuple[str, dic
     world += [_person_xml(i, person) for i, person in enumerate(room.people)]
     world.append(_robot_xml(camera, robot))
     lights = room.lights
-    xml = f'''<mujoco model="{room.family}-{room.seed}">
+    push = f'{-robot.traction:.5g} {robot.traction:.5g}'
+    xml = f"""<mujoco model="{room.family}-{room.seed}">
 <compiler angle="radian" autolimits="true"/>
 <option timestep="{TIMESTEP}" gravity="0 0 0" integrator="implicitfast" iterations="20"/>
 <statistic extent="1" center="0 0 0.5" meansize="0.1"/>
@@ -112,11 +116,11 @@ def room_xml(room: Room, camera: CameraSpec, robot: RobotSpec) -> tuple[str, dic
 <asset>{''.join(asset)}</asset>
 <worldbody>{''.join(world)}</worldbody>
 <actuator>
-<velocity name="drive_x" joint="x" kv="400" forcerange="{-robot.traction:.5g} {robot.traction:.5g}"/>
-<velocity name="drive_y" joint="y" kv="400" forcerange="{-robot.traction:.5g} {robot.traction:.5g}"/>
+<velocity name="drive_x" joint="x" kv="400" forcerange="{push}"/>
+<velocity name="drive_y" joint="y" kv="400" forcerange="{push}"/>
 <velocity name="drive_yaw" joint="yaw" kv="8" forcerange="-4 4"/>
 </actuator>
-</mujoco>'''
+</mujoco>"""
     return xml, assets
 
 
@@ -129,24 +133,24 @@ def _robot_xml(camera: CameraSpec, robot: RobotSpec) -> str:
     half = (ROBOT_HEIGHT - 0.02) / 2
     c, s = math.cos(camera.pitch), math.sin(camera.pitch)
     fovy = math.degrees(vertical_fov(camera.hfov, camera.width, camera.height))
-    return f'''<body name="base">
+    return f"""<body name="base">
 <joint name="x" type="slide" axis="1 0 0"/>
 <joint name="y" type="slide" axis="0 1 0"/>
 <joint name="yaw" type="hinge" axis="0 0 1"/>
 <geom name="base" type="cylinder" pos="0 0 {0.02 + half:.5g}" size="{robot.radius:.5g} {half:.5g}"
  mass="{robot.mass:.5g}" friction="0.3" rgba="0.2 0.5 0.9 1" group="{ROBOT}" {ROBOT_BITS}/>
-<geom type="box" pos="{robot.radius * 0.6:.4g} 0 {ROBOT_HEIGHT:.4g}" size="0.05 0.03 0.03" mass="0.01"
- rgba="1 0.8 0.1 1" contype="0" conaffinity="0" group="{ROBOT}"/>
+<geom type="box" pos="{robot.radius * 0.6:.4g} 0 {ROBOT_HEIGHT:.4g}" size="0.05 0.03 0.03"
+ mass="0.01" rgba="1 0.8 0.1 1" contype="0" conaffinity="0" group="{ROBOT}"/>
 <camera name="camera" pos="{camera.x:.5g} 0 {camera.z:.5g}" fovy="{fovy:.6g}"
  xyaxes="0 -1 0 {s:.6g} 0 {c:.6g}"/>
-</body>'''
+</body>"""
 
 
 def _person_xml(i: int, person) -> str:
     upper, lower = (_numbers((*colour, 1)) for colour in person.colours)
     hip, neck = 0.5 * person.height, 0.86 * person.height
     r = person.radius
-    return f'''<body name="person{i}" mocap="true">
+    return f"""<body name="person{i}" mocap="true">
 <geom type="cylinder" pos="0 0 {person.height / 2:.4g}" size="{r:.4g} {person.height / 2:.4g}"
  {OBSTACLE_BITS}/>
 <geom type="capsule" fromto="0 {0.45 * r:.4g} 0.08 0 {0.45 * r:.4g} {hip:.4g}" size="0.075"
@@ -155,5 +159,6 @@ def _person_xml(i: int, person) -> str:
  rgba="{lower}" {DRAWN_BITS}/>
 <geom type="capsule" fromto="0 0 {hip + 0.08:.4g} 0 0 {neck - 0.12:.4g}" size="{0.8 * r:.4g}"
  rgba="{upper}" {DRAWN_BITS}/>
-<geom type="sphere" pos="0 0 {neck + 0.1:.4g}" size="0.11" rgba="0.85 0.65 0.5 1" {DRAWN_BITS}/>
-</body>'''
+<geom type="sphere" pos="0 0 {neck + 0.1:.4g}" size="0.11" rgba="0.85 0.65 0.5 1"
+ {DRAWN_BITS}/>
+</body>"""

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
+from wm_controller.simulation.description import Room
 from wm_controller.simulation.grid import rasterise
-from wm_controller.simulation.rooms import Room
 
 # The moves to 16 neighbours (half of them: the graph is undirected): with knight's moves the
 # length is at most 2.7 % too long, and path() shortens it further.

@@ -57,7 +57,7 @@ class Solid:
         """Corners (M, 2) of the footprint, counter-clockwise: for plots."""
         if self.shape == 'cylinder':
             angle = np.linspace(0.0, 2 * np.pi, segments, endpoint=False)
-            return np.stack([self.x + self.hx * np.cos(angle), self.y + self.hx * np.sin(angle)], 1)
+            return self.hx * np.stack([np.cos(angle), np.sin(angle)], 1) + (self.x, self.y)
         corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (self.hx, self.hy)
         c, s = np.cos(self.yaw), np.sin(self.yaw)
         return corners @ np.array([[c, s], [-s, c]]) + (self.x, self.y)

@@ -99,7 +99,8 @@ class Simulator:
         self.camera = camera
         i = self._camera_id
         self._model.cam_pos[i] = (camera.x, 0.0, camera.z)
-        self._model.cam_fovy[i] = np.degrees(vertical_fov(camera.hfov, camera.width, camera.height))
+        fovy = vertical_fov(camera.hfov, camera.width, camera.height)
+        self._model.cam_fovy[i] = np.degrees(fovy)
         c, s = np.cos(camera.pitch), np.sin(camera.pitch)
         axes = np.array([[0.0, s, -c], [-1.0, 0.0, 0.0], [0.0, c, s]])  # columns: right, up, back
         mujoco.mju_mat2Quat(self._model.cam_quat[i], axes.ravel())
