@@ -4,15 +4,11 @@
 
 from pathlib import Path
 from typing import Annotated
-from typing import Optional
 
 import typer
 
-from wm_controller.cli.common import emit
-from wm_controller.cli.common import progress
-from wm_controller.cli.common import reports_errors
-from wm_controller.errors import InputError
-from wm_controller.errors import NegativeResult
+from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.errors import InputError, NegativeResult
 
 
 @reports_errors
@@ -20,7 +16,7 @@ def train(
     data: Annotated[list[Path], typer.Argument(help='Data sets (.h5) of one step period.')],
     output: Annotated[Path, typer.Option('--output', '-o', help='Bundle to write.')],
     minutes: Annotated[float, typer.Option(help='Training time, resumed parts included.')] = 30.0,
-    steps: Annotated[Optional[int], typer.Option(help='Iterations instead of minutes.')] = None,
+    steps: Annotated[int | None, typer.Option(help='Iterations instead of minutes.')] = None,
     seed: Annotated[int, typer.Option(help='Seed of weights, batches and augmentation.')] = 0,
     batch: Annotated[int, typer.Option(help='Sequences in a batch.')] = 32,
     learning_rate: Annotated[float, typer.Option(help='Peak learning rate.')] = 1e-3,

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of the planner, with units; the defaults are what was measured to work."""
 
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from wm_controller.safety.geometry import Footprint
 

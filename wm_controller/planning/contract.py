@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes into a pilot and what comes out of it; times are ROS seconds, poses in `odom`."""
 
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray

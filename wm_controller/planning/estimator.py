@@ -11,8 +11,7 @@ import torch
 
 from wm_controller.data.images import fit
 from wm_controller.planning.contract import Observation
-from wm_controller.safety.geometry import compose
-from wm_controller.safety.geometry import relative
+from wm_controller.safety.geometry import compose, relative
 from wm_controller.world_model.bundle import Bundle
 
 Floats = NDArray[np.float64]

@@ -6,11 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
-from wm_controller.planning.contract import Goal
-from wm_controller.planning.contract import ImageGoal
-from wm_controller.planning.contract import PoseGoal
-from wm_controller.planning.estimator import Estimate
-from wm_controller.planning.estimator import Estimator
+from wm_controller.planning.contract import Goal, ImageGoal, PoseGoal
+from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.safety.geometry import compose
 
 Floats = NDArray[np.float64]
@@ -19,7 +16,7 @@ CERTAIN_M = 0.8  # a picture whose place is less certain than this is not driven
 
 
 class GoalEstimate:
-    """The goal's place (2,) in odom; for pictures, the precision-weighted mean of what was seen."""
+    """The goal's place (2,) in odom; for pictures, a mean of what was seen, by precision."""
 
     def __init__(self, goal: Goal, estimator: Estimator) -> None:
         self.goal = goal

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wm_controller.memory.free_space import CostToGo
-from wm_controller.memory.free_space import FreeSpace
+from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.imagination import Future
 from wm_controller.safety.geometry import compose

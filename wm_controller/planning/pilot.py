@@ -5,32 +5,21 @@
 from dataclasses import replace
 import math
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wm_controller.memory.free_space import FreeSpace
-from wm_controller.memory.free_space import CostToGo
+from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
-from wm_controller.planning.config import PilotConfig
-from wm_controller.planning.config import RobotLimits
-from wm_controller.planning.contract import Goal
-from wm_controller.planning.contract import ImageGoal
-from wm_controller.planning.contract import Observation
-from wm_controller.planning.contract import Plan
-from wm_controller.planning.contract import PoseGoal
-from wm_controller.planning.estimator import Estimate
-from wm_controller.planning.estimator import Estimator
+from wm_controller.planning.config import PilotConfig, RobotLimits
+from wm_controller.planning.contract import Goal, ImageGoal, Observation, Plan, PoseGoal
+from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
-from wm_controller.planning.objectives import cost
-from wm_controller.planning.objectives import Situation
-from wm_controller.planning.solver import arcs
-from wm_controller.planning.solver import shifted
-from wm_controller.planning.solver import Solution
-from wm_controller.planning.solver import solve
-from wm_controller.safety.geometry import compose
-from wm_controller.safety.geometry import wrap_angle
+from wm_controller.planning.objectives import cost, Situation
+from wm_controller.planning.solver import arcs, shifted, Solution, solve
+from wm_controller.safety.geometry import compose, wrap_angle
 from wm_controller.world_model.bundle import Bundle
 
 __all__ = ['Goal', 'ImageGoal', 'Observation', 'Pilot', 'Plan', 'PoseGoal']
@@ -117,7 +106,8 @@ class Pilot:
         begun = time.perf_counter()
         estimate = self.estimator.latest
         if estimate is None or self._goal is None:
-            return self._finish(Plan(stamp=now if estimate is None else estimate.stamp), now, begun)
+            stamp = now if estimate is None else estimate.stamp
+            return self._finish(Plan(stamp=stamp), now, begun)
         plan = self._towards(self._goal, estimate, now, begun + max(deadline_s, MIN_PLAN_S))
         return self._finish(replace(plan, surprise=estimate.surprise), now, begun, deadline_s)
 
@@ -149,7 +139,7 @@ class Pilot:
         return self._optimise(situation, estimate, now, deadline, stopped)
 
     def _arrived(self, goal: GoalEstimate, distance: float,
-                 estimate: Estimate) -> dict[str, object] | None:
+                 estimate: Estimate) -> dict[str, Any] | None:
         """What to do at the goal: hold still there, or turn to the heading asked for."""
         slack = 1.6 if self._reached else 1.0  # once there, drift does not start it again
         if distance > slack * self.config.goal_tolerance or not goal.certain:
@@ -223,7 +213,7 @@ class Pilot:
         return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
                        rounds=solution.rounds, **self._imagined(solution, estimate))
 
-    def _imagined(self, solution: Solution, estimate: Estimate) -> dict[str, Floats]:
+    def _imagined(self, solution: Solution, estimate: Estimate) -> dict[str, Any]:
         shown = np.concatenate([solution.actions[None],
                                 solution.considered[:self.config.keep_candidates]])
         poses = compose(estimate.pose, self.imagination(estimate.state, shown, None).poses)

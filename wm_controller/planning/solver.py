@@ -13,8 +13,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from wm_controller.planning.config import RobotLimits
-from wm_controller.planning.config import SolverConfig
+from wm_controller.planning.config import RobotLimits, SolverConfig
 
 Floats = NDArray[np.float64]
 Evaluate = Callable[[Floats], Floats]

@@ -46,7 +46,8 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     picture_row = np.clip(rows + length // 2 + rng.integers(
         -GOAL_PICTURE_STEPS, GOAL_PICTURE_STEPS + 1, size=len(rows)), first, stop - 1)
     picture_pose = relative(pose[all_rows], pose[picture_row][:, None, :])
-    picture_pose[np.hypot(picture_pose[..., 0], picture_pose[..., 1]) > GOAL_PICTURE_MAX_M] = np.nan
+    too_far = np.hypot(picture_pose[..., 0], picture_pose[..., 1]) > GOAL_PICTURE_MAX_M
+    picture_pose[too_far] = np.nan
 
     arrays = {
         'pixels': columns['pixels'], 'action': columns['action'], 'previous_action': before,

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors import SafetensorError
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 import torch
 from torch import nn
@@ -20,7 +19,7 @@ METADATA_KEY = 'wm_controller_checkpoint'
 
 def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
                     progress: dict[str, Any]) -> None:
-    """Write weights, optimiser moments and `progress` (JSON) so that the file is whole or absent."""
+    """Write weights, optimiser moments and `progress` (JSON), whole or not at all."""
     tensors = {f'model.{name}': value for name, value in model.state_dict().items()}
     for index, moments in optimizer.state_dict()['state'].items():
         tensors.update({f'optimizer.{index}.{name}': torch.as_tensor(value)

@@ -3,9 +3,7 @@
 """The training loop: seeded, resumable, by time or by steps, on one process or many."""
 
 from collections.abc import Callable
-from dataclasses import asdict
-from dataclasses import dataclass
-from dataclasses import field
+from dataclasses import asdict, dataclass, field
 import math
 import os
 from pathlib import Path
@@ -15,17 +13,12 @@ from typing import Any
 from lightning_fabric import Fabric
 import torch
 
-from wm_controller.data.dataset import Dataset
-from wm_controller.data.dataset import open_all
+from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
-from wm_controller.training import augment
-from wm_controller.training import batches
-from wm_controller.training import checkpoint
+from wm_controller.training import augment, batches, checkpoint
 from wm_controller.training.gates import measure
-from wm_controller.training.objective import Horizon
-from wm_controller.training.objective import Objective
-from wm_controller.training.objective import Weights
+from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import save_bundle
 from wm_controller.world_model.model import WorldModel
@@ -34,7 +27,7 @@ from wm_controller.world_model.spec import Architecture
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train; `minutes` counts training time over all resumed parts, `steps` overrides it."""
+    """How to train; `minutes` counts all resumed parts, `steps` (iterations) overrides it."""
 
     output: Path
     minutes: float = 30.0
@@ -98,7 +91,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
     model = WorldModel(describe(datasets, training, options.architecture))
-    objective = Objective(model, options.horizon, options.weights, _half_precision(options, fabric))
+    objective = Objective(model, options.horizon, options.weights,
+                          _half_precision(options, fabric))
     optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
     progress, identity = Progress(), _identity(datasets, options)
     path = checkpoint_path(options.output)

@@ -46,7 +46,7 @@ def laplace(error: Tensor, log_scale: Tensor, known: Tensor) -> Tensor:
 
 
 def effective_rank(latents: Tensor) -> float:
-    """exp of the entropy of the normalised singular values of (N, E) (RankMe, Garrido 2023)."""
+    """Exp of the entropy of the normalised singular values of (N, E) (RankMe, Garrido 2023)."""
     singular = torch.linalg.svdvals((latents - latents.mean(0)).double())
     share = singular / singular.sum().clamp_min(1e-12)
     return float(torch.exp(-(share * torch.log(share + 1e-12)).sum()))

@@ -2,16 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training objective: predict in latent space over several steps, without collapse."""
 
-from dataclasses import dataclass
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import torch
-from torch import nn
-from torch import Tensor
+from torch import nn, Tensor
 
 from wm_controller.training import losses
-from wm_controller.world_model.heads import CLEARANCE_MIN
-from wm_controller.world_model.heads import CLEARANCE_QUANTILES
+from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
 REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest that is possible
@@ -44,8 +41,9 @@ class Objective(nn.Module):
     """Loss of a batch of sequences; wraps the model so that data-parallel training sees one call.
 
     A batch holds `pixels` (B, L, H, W, 3), `action` and `previous_action` (B, L, 2), `proprio`
-    (B, L, 5), with `seen_proprio` what of it the filter is shown, `clearance` (B, L, K), `reach_goal` (B, L, 2) m in the base frame with `reach_time`
-    (B, L) s, `goal_pixels` (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here.
+    (B, L, 5) with `seen_proprio`, what of it the filter is shown, `clearance` (B, L, K),
+    `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s, `goal_pixels`
+    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here.
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,

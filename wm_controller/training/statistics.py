@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model must know of its data: normalisation, limits, camera bearings."""
 
+from typing import Any
+
 import numpy as np
 
 from wm_controller.data.dataset import Dataset
 from wm_controller.data.windows import Windows
-from wm_controller.world_model.spec import Architecture
-from wm_controller.world_model.spec import ModelSpec
-from wm_controller.world_model.spec import Normalisation
+from wm_controller.world_model.spec import Architecture, ModelSpec, Normalisation
 
 PIXEL_SAMPLE = 2000
 REACH_MAX_S = 12.0
@@ -33,7 +33,7 @@ def describe(datasets: list[Dataset], windows: Windows, architecture: Architectu
     fov = first.attributes.get('horizontal_fov')
     return ModelSpec(
         image_size=(height, width), step_period_s=first.step_period_s,
-        action_limits=_floats(limits), clearance_bearings=_floats(first.bearings),
+        action_limits=limits, clearance_bearings=_floats(first.bearings),
         reach_max_s=REACH_MAX_S, horizontal_fov=None if fov is None else float(fov),
         architecture=architecture, normalisation=normalisation)
 
@@ -46,5 +46,5 @@ def _scale(values: np.ndarray, floor: tuple[float, ...]) -> np.ndarray:
     return np.maximum(np.sqrt(np.square(finite, dtype=np.float64).mean(0)), floor)
 
 
-def _floats(values: np.ndarray | tuple[float, ...]) -> tuple[float, ...]:
+def _floats(values: np.ndarray) -> Any:
     return tuple(round(float(x), 6) for x in values)

@@ -9,15 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-from safetensors import SafetensorError
+from safetensors import safe_open, SafetensorError
 from safetensors.torch import save
 import torch
 
 from wm_controller.errors import InputError
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import ModelSpec
-from wm_controller.world_model.spec import SCHEMA
+from wm_controller.world_model.spec import ModelSpec, SCHEMA
 
 METADATA_KEY = 'wm_controller'
 MAX_BYTES = 512 * 2 ** 20

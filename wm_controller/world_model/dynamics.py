@@ -1,10 +1,9 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The recurrent state: updated by what is seen (filter), carried forward by actions (predictor)."""
+"""The recurrent state: updated by what is seen, carried forward by actions."""
 
 import torch
-from torch import nn
-from torch import Tensor
+from torch import nn, Tensor
 
 from wm_controller.world_model.spec import ModelSpec
 
@@ -13,7 +12,7 @@ ACTION = 2
 
 
 class StateFilter(nn.Module):
-    """s(t) from s(t-1), the latent h(t), the action held since t-1, and odometry if there is any."""
+    """s(t) from s(t-1), the latent h(t), the action held since t-1, and odometry if any."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

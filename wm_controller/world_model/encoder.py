@@ -3,8 +3,7 @@
 """Enc: one camera image -> one latent vector."""
 
 import torch
-from torch import nn
-from torch import Tensor
+from torch import nn, Tensor
 
 from wm_controller.world_model.spec import ModelSpec
 
@@ -29,6 +28,9 @@ class ConvEncoder(nn.Module):
     The output is layer-normalised without gain: BatchNorm here made evaluation errors up to 300
     times those of training in published work, and a gain would let the latent space shrink.
     """
+
+    pixel_mean: Tensor
+    pixel_scale: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

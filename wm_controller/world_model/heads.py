@@ -3,8 +3,7 @@
 """Read-outs of the state: pose change, clearance, time-to-reach, inverse dynamics, goal pose."""
 
 import torch
-from torch import nn
-from torch import Tensor
+from torch import nn, Tensor
 
 from wm_controller.world_model.dynamics import ACTION
 from wm_controller.world_model.spec import ModelSpec
@@ -20,6 +19,8 @@ def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 class PoseChangeHead(nn.Module):
     """How the base moves over one step, in the frame it starts from."""
+
+    scale: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class TimeToReachHead(nn.Module):
 
 
 class InverseDynamicsHead(nn.Module):
-    """Which action led from one latent to the next: keeps the latents about what can be changed."""
+    """Which action led from one latent to the next: keeps latents about what can be changed."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

@@ -3,18 +3,18 @@
 """The world model: encoder, state filter, predictor and the heads that read the state."""
 
 import torch
-from torch import nn
-from torch import Tensor
+from torch import nn, Tensor
 
-from wm_controller.world_model.dynamics import Predictor
-from wm_controller.world_model.dynamics import StateFilter
+from wm_controller.world_model.dynamics import Predictor, StateFilter
 from wm_controller.world_model.encoder import ConvEncoder
-from wm_controller.world_model.heads import CLEARANCE_MIN
-from wm_controller.world_model.heads import ClearanceHead
-from wm_controller.world_model.heads import GoalPoseHead
-from wm_controller.world_model.heads import InverseDynamicsHead
-from wm_controller.world_model.heads import PoseChangeHead
-from wm_controller.world_model.heads import TimeToReachHead
+from wm_controller.world_model.heads import (
+    CLEARANCE_MIN,
+    ClearanceHead,
+    GoalPoseHead,
+    InverseDynamicsHead,
+    PoseChangeHead,
+    TimeToReachHead,
+)
 from wm_controller.world_model.spec import ModelSpec
 
 
@@ -24,6 +24,9 @@ class WorldModel(nn.Module):
     Shapes: B batch, T time, E latent, S state, K bearings. Actions and proprio are given in SI
     units at the public methods and normalised inside.
     """
+
+    action_scale: Tensor
+    proprio_scale: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

@@ -2,10 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a world model is, apart from its weights: sizes, camera, step, limits, normalisation."""
 
-from dataclasses import asdict
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import fields
+from dataclasses import asdict, dataclass, field, fields
 import math
 from typing import Any
 
