@@ -86,6 +86,8 @@ def _render_dataset(report: Mapping[str, Any]) -> Any:
 
     title = f'{escape(report["path"])} ({_bytes(report["file_bytes"])})'
     facts = Table(title=title, show_header=False, title_justify='left')
+    facts.add_column()
+    facts.add_column(overflow='fold')  # a digest has no place to break at
     for name, text in dataset_facts(report).items():
         facts.add_row(name, escape(text))
     shapes = Table(title='distributions', title_justify='left')
@@ -164,6 +166,8 @@ def _render_bundle(report: Mapping[str, Any]) -> Any:
     tables = []
     for title, rows in bundle_tables(report).items():
         table = Table(title=escape(title), show_header=False, title_justify='left')
+        table.add_column()
+        table.add_column(overflow='fold')
         for name, text in rows.items():
             table.add_row(escape(name), escape(text))
         tables.append(table)

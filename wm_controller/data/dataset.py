@@ -23,6 +23,25 @@ PathLike = str | Path
 CHUNK_CACHE_BYTES = 32 << 20
 
 
+class Stored:
+    """A column on disk: slices are read when asked for; damage is named with its file."""
+
+    def __init__(self, column: 'h5py.Dataset', path: Path) -> None:
+        self._column, self._path = column, path
+        self.shape: tuple[int, ...] = column.shape
+        self.dtype = column.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        try:
+            return np.asarray(self._column[key])
+        except OSError as error:
+            raise InputError(f'{self._path}: damaged in column {self._column.name[1:]}; copy or '
+                             f'make it again ({_first_line(error)})') from error
+
+
 class Dataset:
     """Read-only view of one file: `pixels` stays on disk, the other columns are arrays.
 
@@ -34,7 +53,7 @@ class Dataset:
         self._file = file
         self.path = path
         self.rate_hz = float(file.attrs['rate_hz'])
-        self.pixels: Any = file['pixels']
+        self.pixels = Stored(file['pixels'], path)
         """(N, H, W, 3) uint8 RGB; slicing reads from disk."""
         self.ep_len: NDArray[np.int64] = file['ep_len'][:]
         self.ep_offset: NDArray[np.int64] = file['ep_offset'][:]
@@ -102,7 +121,7 @@ class Dataset:
         if name not in self._file:
             raise InputError(f'{self.path}: no column {name!r}; it has '
                              f'{", ".join(sorted(self._file))}')
-        return np.asarray(self._file[name][:])
+        return Stored(self._file[name], self.path)[:]
 
     def steps(self, episode: int) -> slice:
         """Rows of an episode."""
@@ -127,7 +146,7 @@ class Dataset:
         """
         content = ContentDigest(self.rate_hz, self.bearings)
         for name in self._file:
-            column = self._file[name]
+            column = Stored(self._file[name], self.path)
             for start in range(0, max(column.shape[0], 1), 2048):
                 content.update(name, column[start:start + 2048])
                 if progress is not None and name == 'pixels':

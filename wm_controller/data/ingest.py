@@ -20,6 +20,7 @@ from wm_controller.data.images import decode, fit
 from wm_controller.data.static_frames import planar
 from wm_controller.data.survey import survey
 from wm_controller.data.topics import choose, Chosen, Wanted
+from wm_controller.data.writer import check_output
 from wm_controller.errors import InputError
 
 Report = dict[str, Any]
@@ -66,6 +67,7 @@ def ingest(paths: Sequence[str | Path], output: str | Path, options: Options | N
     options = options or Options()
     if not paths:
         raise InputError('no bag given')
+    check_output(output)
     plans: list[tuple[Path, Chosen, Plan]] = []
     reports: list[Report] = []
     for path in paths:

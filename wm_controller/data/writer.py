@@ -54,10 +54,7 @@ class DatasetWriter:
         self._file: h5py.File | None = None
 
     def __enter__(self) -> 'DatasetWriter':
-        if self.path.is_dir():
-            raise InputError(f'{self.path}: is a directory; name a file to write, such as data.h5')
-        if not self.path.parent.is_dir():
-            raise InputError(f'{self.path}: no such directory {self.path.parent}; make it first')
+        check_output(self.path)
         try:
             self._temporary.unlink(missing_ok=True)
             self._sink = Sink(self._temporary)
@@ -204,6 +201,20 @@ class DatasetWriter:
             errno.EFBIG: 'files of this size are not allowed here (ulimit -f)',
         }.get(error.errno or 0, f'{error.strerror}; choose another place with -o')
         return InputError(f'{self.path}: cannot be written: {reason}')
+
+
+def check_output(path: str | Path) -> None:
+    """Refuse a place where no data set can or should be written, before any work is done."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f'{path}: is a directory; name a file to write, such as data.h5')
+    if not path.parent.is_dir():
+        raise InputError(f'{path}: no such directory {path.parent}; make it first')
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f'{path}: {path.parent} may not be written to; choose another place')
+    if path.exists() and not h5py.is_hdf5(path):
+        raise InputError(f'{path}: exists and is not a data set; choose another name, or remove '
+                         'it first')
 
 
 def _step_extra(name: str, values: NDArray[Any], n: int) -> NDArray[Any]:
