@@ -1,0 +1,613 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The guard's promises: as properties over random inputs, and as timelines of what goes wrong."""
+
+from dataclasses import replace
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from wm_controller.safety import geometry as geo
+from wm_controller.safety.guard import Guard
+from wm_controller.safety.guardrails import as_markdown, GUARDRAILS
+from wm_controller.safety.inputs import scan_points, yaw_of
+from wm_controller.safety.limits import InvalidLimit, Limits
+
+PERIOD = 0.02
+LIMITS = Limits()
+
+
+class Timeline:
+    """A guard with a clock in hand: ROS time starts at 100 s, steady time at 0."""
+
+    def __init__(self, limits=LIMITS, **options):
+        self.guard = Guard(limits, **options)
+        self.ros, self.steady = 100.0, 0.0
+        self.verdict = self.guard.step(self.ros, self.steady)
+
+    def command(self, v, w=0.0, source='auto', age=0.0):
+        return self.guard.on_command(source, v, w, self.ros - age, self.ros, self.steady)
+
+    def scan(self, points, age=0.0, **options):
+        return self.guard.on_scan(points, self.ros - age, self.ros, self.steady, **options)
+
+    def odometry(self, pose, twist=(0.0, 0.0), age=0.0):
+        return self.guard.on_odometry(pose, twist, self.ros - age, self.ros, self.steady)
+
+    def step(self, dt=PERIOD):
+        self.ros += dt
+        self.steady += dt
+        self.verdict = self.guard.step(self.ros, self.steady)
+        return self.verdict
+
+    def run(self, seconds, v=None, w=0.0, source='auto', points=None):
+        """Let time pass; the source keeps commanding if v is given, a scan if points are."""
+        for _ in range(round(seconds / PERIOD)):
+            if v is not None:
+                self.command(v, w, source)
+            if points is not None:
+                self.scan(points)
+            self.step()
+        return self.verdict
+
+    def reset(self):
+        return self.guard.reset(self.steady)[0]
+
+    def enable(self):
+        return self.guard.enable(True, self.ros, self.steady)[0]
+
+
+def wall(x, half_width=1.0):
+    y = np.linspace(-half_width, half_width, 101)
+    return np.column_stack((np.full_like(y, x), y))
+
+
+# Promise 1: finite, inside the limits, no faster than acceleration, braking and jerk allow.
+
+ANY_SPEED = st.one_of(
+    st.floats(-2.0, 2.0), st.just(0.0), st.sampled_from((1e308, -1e308, 5e-324, math.nan,
+                                                         math.inf, 0.5, -0.25)))
+EVENTS = st.one_of(
+    st.tuples(st.just('command'), st.sampled_from(('auto', 'teleop')), ANY_SPEED, ANY_SPEED,
+              st.floats(-0.2, 0.7)),
+    st.tuples(st.just('scan'), st.floats(0.1, 3.0), st.floats(-3.2, 3.2)),
+    st.tuples(st.just('stop'), st.booleans()),
+    st.tuples(st.just('reset')), st.tuples(st.just('enable')),
+    st.tuples(st.just('surprise'), st.one_of(st.floats(0.0, 1.0), st.just(math.nan))),
+    st.tuples(st.just('jump'), st.floats(-5.0, 5.0)),
+)
+STEPS = st.one_of(st.just(0.02), st.just(0.0), st.floats(1e-5, 0.3))
+SEQUENCES = st.lists(st.tuples(st.lists(EVENTS, max_size=3), STEPS, st.integers(1, 25)),
+                     max_size=20)
+OTHER_LIMITS = st.builds(
+    replace, st.just(LIMITS), max_linear_jerk=st.sampled_from((0.5, 5.0, 1000.0)),
+    max_linear_acceleration=st.floats(0.1, 3.0), max_linear_deceleration=st.floats(0.5, 3.0),
+    max_angular_acceleration=st.floats(0.5, 8.0), min_linear_velocity=st.floats(-0.5, 0.0))
+
+
+def play(line, event):
+    kind, *rest = event
+    if kind == 'command':
+        source, v, w, age = rest
+        line.command(v, w, source, age)
+    elif kind == 'scan':
+        distance, bearing = rest
+        line.scan([[distance * math.cos(bearing), distance * math.sin(bearing)]])
+    elif kind == 'stop':
+        line.guard.on_emergency_stop(rest[0])
+    elif kind == 'reset':
+        line.reset()
+    elif kind == 'enable':
+        line.enable()
+    elif kind == 'surprise':
+        line.guard.on_surprise(rest[0], line.steady)
+    else:
+        line.ros += rest[0]
+
+
+def check_follows(before, after, throttle, dt, limits):
+    """Check what promise 1 says of two commands in a row; return the new throttle."""
+    assert math.isfinite(after.v) and math.isfinite(after.w)
+    slack = 1e-9
+    assert limits.min_linear_velocity - slack <= after.v <= limits.max_linear_velocity + slack
+    assert abs(after.w) <= limits.max_angular_velocity + slack
+    dt = min(dt, 0.25)
+    assert abs(after.w - before.w) <= limits.max_angular_acceleration * dt + 1e-7
+    assert before.v * after.v >= 0.0, 'a change of direction passes through zero'
+    rise = abs(after.v) - abs(before.v)
+    assert -rise <= limits.max_linear_deceleration * dt + 1e-7
+    if dt == 0.0:
+        assert (after.v, after.w) == (before.v, before.w)
+        return throttle
+    assert rise <= limits.max_linear_acceleration * dt + 1e-7
+    if rise < 0.0:
+        return 0.0
+    assert abs(rise / dt - throttle) <= limits.max_linear_jerk * dt * (1 + 1e-6) + 1e-6
+    return rise / dt
+
+
+@settings(max_examples=300)
+@given(SEQUENCES, OTHER_LIMITS)
+def test_the_output_is_finite_limited_and_smooth_for_every_sequence(sequence, limits):
+    line = Timeline(limits)
+    before, throttle = line.verdict, 0.0
+    for events, dt, repeats in sequence:
+        for event in events:
+            play(line, event)
+        for _ in range(repeats):
+            after = line.step(dt)
+            throttle = check_follows(before, after, throttle, dt, limits)
+            assert 0.0 <= after.limit <= 1.0
+            assert after.mode in ('auto', 'teleop', 'hold', 'stopped')
+            before = after
+
+
+@given(st.floats(-2.0, 2.0), st.floats(-5.0, 5.0))
+def test_from_rest_and_to_rest_the_curve_stays_the_curve(v, w):
+    line = Timeline()
+    seen = [line.run(PERIOD, v, w) for _ in range(60)] + [line.run(PERIOD, 0.0) for _ in range(60)]
+    for verdict in seen:
+        assert verdict.v * w == pytest.approx(verdict.w * v, abs=1e-9)
+    assert (verdict.v, verdict.w) == (0.0, 0.0)
+
+
+def test_speed_comes_to_the_limit_and_stays_there():
+    line = Timeline()
+    assert line.run(1.5, 3.0).v == pytest.approx(LIMITS.max_linear_velocity, abs=1e-9)
+    assert line.run(1.0, -3.0).v == pytest.approx(LIMITS.min_linear_velocity, abs=1e-9)
+    assert 'velocity' in line.verdict.reasons
+    assert line.verdict.limit == pytest.approx(0.25 / 3.0)
+
+
+def test_a_robot_that_may_not_reverse_stands_still():
+    line = Timeline(replace(LIMITS, min_linear_velocity=0.0))
+    assert (line.run(0.5, -0.2, 1.0).v, line.verdict.w) == (0.0, 0.0)
+
+
+def test_speeding_up_is_no_slower_than_jerk_and_acceleration_say():
+    line = Timeline()
+    ideal = 0.5 / 1.0 + 1.0 / 10.0
+    assert line.run(ideal + 0.06, 0.5).v > 0.49
+
+
+# Promise 2: a source older than its timeout commands nothing.
+
+@given(st.floats(0.05, 2.0), st.sampled_from(('auto', 'teleop')))
+def test_a_silent_source_is_braked_at_the_braking_limit(timeout, source):
+    line = Timeline(replace(LIMITS, auto_timeout_s=timeout, teleop_timeout_s=timeout))
+    speed = line.run(1.5, 0.5, 0.5, source).v
+    line.run(timeout - 2 * PERIOD)
+    assert line.verdict.v == speed
+    line.run(3 * PERIOD)
+    for _ in range(40):
+        before = line.verdict
+        after = line.step()
+        braked = max((before.v - after.v) / LIMITS.max_linear_deceleration,
+                     (before.w - after.w) / LIMITS.max_angular_acceleration)
+        assert braked == pytest.approx(PERIOD) or after.v == after.w == 0.0
+    assert (line.verdict.v, line.verdict.w, line.verdict.source) == (0.0, 0.0, 'none')
+    assert 'command_timeout' in line.verdict.reasons
+
+
+def test_the_age_counts_from_the_stamp_where_that_is_older():
+    line = Timeline()
+    for _ in range(50):
+        line.command(0.5, age=0.4)
+        line.step()
+    speed = line.verdict.v
+    assert speed > 0.4
+    line.run(0.14)
+    assert line.verdict.v < speed, 'it came 0.16 s ago, but tells of 0.54 s ago'
+    assert 'command_timeout' in line.verdict.reasons
+
+
+def test_the_same_stamp_again_and_again_is_not_fresh():
+    line = Timeline()
+    line.run(1.0, 0.5)
+    frozen = line.ros
+    for _ in range(60):
+        line.guard.on_command('auto', 0.5, 0.0, frozen, frozen, line.steady)
+        line.steady += PERIOD
+        verdict = line.guard.step(frozen, line.steady)
+    assert verdict.v == 0.0, '/clock stands still while the planner keeps talking'
+
+
+def test_simulated_time_that_stops_does_not_stop_the_brakes():
+    line = Timeline(simulated_time=True)
+    line.run(1.0, 0.5)
+    for _ in range(60):
+        line.steady += PERIOD
+        verdict = line.guard.step(line.ros, line.steady)
+    assert verdict.v == 0.0
+
+
+def test_in_faster_simulated_time_the_brakes_are_paced_by_it():
+    line = Timeline(simulated_time=True)
+    line.run(1.0, 0.5)
+    line.command(0.0)
+    line.ros += 4 * PERIOD
+    line.steady += PERIOD
+    verdict = line.guard.step(line.ros, line.steady)
+    assert verdict.v == pytest.approx(0.5 - 4 * PERIOD * LIMITS.max_linear_deceleration)
+
+
+# Promise 3: required sensors.
+
+@pytest.mark.parametrize('sensor', ['scan', 'odom'])
+def test_a_required_sensor_that_goes_silent_brakes_and_comes_back(sensor):
+    line = Timeline(replace(LIMITS, **{f'{sensor}_required': True}))
+
+    def run(seconds, alive):
+        for _ in range(round(seconds / PERIOD)):
+            line.command(0.3)
+            if alive and sensor == 'scan':
+                line.scan(np.zeros((0, 2)))
+            elif alive:
+                line.odometry(np.zeros(3), (line.verdict.v, 0.0))
+            line.step()
+        return line.verdict
+
+    assert run(0.5, False).v == 0.0, 'nothing moves before it was ever heard'
+    assert run(0.8, True).v == pytest.approx(0.3)
+    assert run(0.46, False).v == pytest.approx(0.3)
+    assert run(0.3, False).v == 0.0
+    assert f'{sensor}_timeout' in line.verdict.reasons
+    assert run(0.8, True).v == pytest.approx(0.3)
+
+
+def test_a_scan_that_is_not_required_may_be_silent():
+    line = Timeline()
+    line.run(0.5, 0.5, points=wall(0.4))
+    assert line.run(1.5, 0.5).v == pytest.approx(0.5)
+
+
+# Promise 4: the stopping envelope.
+
+def drive_world(line, points, v, w, seconds, latency=0.0, rate=10.0, odometry=True):
+    """Close the loop over an ideal base among fixed points; return the least distance."""
+    pose, least, shots = np.zeros(3), np.inf, []
+    outline = line.guard.limits.outline
+    scan_every = round(1.0 / rate / PERIOD)
+    for tick in range(round(seconds / PERIOD)):
+        line.command(v, w)
+        if odometry:
+            line.odometry(pose, (line.verdict.v, line.verdict.w))
+        if tick % scan_every == 0:
+            shots.append((line.ros, geo.to_child(pose, points)))
+        while shots and line.ros - shots[0][0] >= latency - 1e-9:
+            stamp, seen = shots.pop(0)
+            line.guard.on_scan(seen, stamp, line.ros, line.steady)
+        out = line.step()
+        pose = geo.integrate(pose, out.v, out.w, PERIOD)
+        least = min(least, outline.distance(geo.to_child(pose, points)).min())
+    return least, pose
+
+
+BOX = (0.3, 0.2, 0.3, -0.2, -0.25, -0.2, -0.25, 0.2)
+
+
+@settings(max_examples=60)
+@given(st.floats(-0.5, 1.0), st.floats(-2.0, 2.0), st.integers(0, 2**32 - 1),
+       st.sampled_from(((), BOX)), st.sampled_from((0.0, 0.1)), st.booleans())
+def test_the_robot_never_comes_nearer_than_the_margin(v, w, seed, footprint, latency, odometry):
+    line = Timeline(replace(LIMITS, footprint=footprint))
+    points = np.random.default_rng(seed).uniform(-1.5, 1.5, (30, 2))
+    points = points[line.guard.limits.outline.distance(points) > 0.06]
+    for _ in range(15):
+        line.scan(points)
+        line.step()
+    least, _ = drive_world(line, points, v, w, 4.0, latency, odometry=odometry)
+    assert least >= LIMITS.margin - 1e-3
+
+
+def test_straight_at_a_wall_it_slows_and_stops_at_the_margin():
+    line = Timeline()
+    least, pose = drive_world(line, wall(1.5), 0.5, 0.0, 8.0)
+    assert LIMITS.margin - 1e-6 <= least <= LIMITS.margin + 0.02
+    assert 'obstacle' in line.verdict.reasons
+    assert line.verdict.limit < 0.05
+
+
+def test_an_obstacle_that_appears_brakes_at_the_limit():
+    line = Timeline()
+    speed = line.run(1.5, 0.5).v
+    line.scan(wall(0.3))
+    assert line.step().v == pytest.approx(speed - PERIOD * LIMITS.max_linear_deceleration)
+
+
+def test_behind_and_beside_do_not_slow():
+    line = Timeline()
+    points = np.concatenate((wall(-0.3), wall(0.0) @ [[0, 1], [1, 0]] + (0, 0.25)))
+    assert line.run(1.5, 0.5, points=points).v == pytest.approx(0.5)
+
+
+def test_backing_out_of_contact_is_free_and_pushing_is_not():
+    line = Timeline()
+    assert line.run(0.5, 0.3, points=wall(0.2)).v == 0.0
+    assert line.run(0.5, 0.0, 1.0, points=wall(0.2)).w > 0.5, 'a disc turns on the spot'
+    line.run(0.5, 0.0)
+    assert line.run(0.5, -0.2, points=wall(0.2)).v == pytest.approx(-0.2)
+
+
+def test_motion_that_is_faster_than_commanded_counts():
+    line = Timeline()
+    line.run(0.5, 0.05)
+    for _ in range(10):
+        line.odometry(np.zeros(3), (0.8, 0.0))
+        line.command(0.05)
+        line.scan(wall(0.18 + 0.05 + 0.1))
+        line.step()
+    assert line.verdict.v == 0.0
+    assert 'obstacle' in line.verdict.reasons
+
+
+def test_an_old_scan_is_moved_by_what_was_driven_since():
+    line = Timeline()
+    line.run(1.5, 0.5)
+    line.scan(wall(0.6))
+    line.run(0.5, 0.5)
+    assert line.verdict.v < 0.45, 'without another scan the wall has come nearer'
+
+
+def test_a_sensor_that_sees_less_than_the_stopping_distance_forbids_driving():
+    line = Timeline()
+    for _ in range(20):
+        line.command(0.5)
+        line.scan(np.zeros((0, 2)), sees_m=0.3)
+        line.step()
+    assert line.verdict.v == 0.0
+    assert line.verdict.reasons == ('sensor_range',)
+    with pytest.raises(InvalidLimit, match='0.30 m'):
+        LIMITS.check_sight(0.3)
+
+
+def test_one_step_is_quick_enough():
+    import time
+    line = Timeline(replace(LIMITS, footprint=BOX))
+    angle = np.linspace(-np.pi, np.pi, 720)
+    line.scan(np.column_stack((0.6 * np.cos(angle), 0.6 * np.sin(angle))))
+    line.run(0.1, 0.5, 0.3)
+    took = []
+    for _ in range(50):
+        begin = time.perf_counter()
+        line.step(0.001)
+        took.append(time.perf_counter() - begin)
+    print(f'a step with 720 beams and a polygon: {1e3 * sorted(took)[25]:.2f} ms')
+    assert sorted(took)[25] < 5e-3
+
+
+# Promise 5: where it may be.
+
+FENCE = (-1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
+
+
+@settings(max_examples=30)
+@given(st.floats(-0.3, 0.6), st.floats(-1.0, 1.0))
+def test_the_footprint_stays_inside_the_fence_and_outside_keep_out(v, w):
+    limits = replace(LIMITS, geofence=FENCE, keep_out=(
+        0.5, 0.3, 0.8, 0.3, 0.8, 0.6, 0.5, 0.6, math.nan, -0.6, -0.8, -0.5, -0.8, -0.5, -0.3))
+    line = Timeline(limits)
+    pose = np.zeros(3)
+    for _ in range(300):
+        line.command(v, w)
+        line.odometry(pose, (line.verdict.v, line.verdict.w))
+        out = line.step()
+        pose = geo.integrate(pose, out.v, out.w, PERIOD)
+        assert np.abs(pose[:2]).max() <= 1.0 - 0.18 - LIMITS.margin + 1e-3
+        for polygon in limits.keep_out_polygons:
+            assert geo.signed_distance(polygon, pose[:2])[0] >= 0.18 + LIMITS.margin - 1e-3
+
+
+def test_a_fence_without_odometry_holds_the_robot():
+    line = Timeline(replace(LIMITS, geofence=FENCE))
+    assert line.run(0.5, 0.3).v == 0.0
+    assert 'geofence' in line.verdict.reasons
+
+
+def test_outside_the_fence_only_the_way_back_is_free():
+    line = Timeline(replace(LIMITS, geofence=FENCE))
+    for v, moves in ((0.3, False), (-0.2, True)):
+        for _ in range(50):
+            line.command(v)
+            line.odometry((1.5, 0.0, 0.0))
+            line.step()
+        assert (line.verdict.v != 0.0) == moves
+
+
+# Promise 6: the emergency stop.
+
+@given(SEQUENCES)
+def test_nothing_but_a_reset_clears_the_emergency_stop(sequence):
+    line = Timeline()
+    line.guard.on_emergency_stop(True)
+    for events, dt, repeats in sequence:
+        for event in events:
+            if event[0] != 'reset':
+                play(line, event)
+        for _ in range(repeats):
+            before = line.verdict
+            after = line.step(dt)
+            assert abs(after.v) <= abs(before.v) and after.mode == 'stopped'
+            assert after.limit == 0.0 and 'emergency_stop' in after.reasons
+
+
+def test_a_reset_is_refused_while_a_stick_is_held():
+    line = Timeline()
+    line.run(0.5, 0.5, source='teleop')
+    line.guard.on_emergency_stop(True)
+    assert line.run(1.0, 0.5, source='teleop').v == 0.0
+    assert not line.reset()
+    line.guard.on_emergency_stop(False)
+    assert line.run(0.2, 0.5, source='teleop').mode == 'stopped', 'a release clears nothing'
+    line.run(0.2, 0.0, source='teleop')
+    assert line.reset()
+    assert line.run(0.1, 0.3, source='teleop').v > 0.0
+
+
+def test_a_stick_held_with_stamps_that_do_not_count_is_held_all_the_same():
+    line = Timeline()
+    line.guard.on_emergency_stop(True)
+    line.step()
+    assert line.command(0.5, source='teleop', age=-1.0) == 'future_stamp'
+    assert not line.reset()
+    line.run(0.6)
+    assert line.reset()
+
+
+def test_after_a_stop_autonomy_waits_to_be_enabled():
+    line = Timeline()
+    line.run(0.5, 0.5)
+    line.guard.on_emergency_stop(True)
+    assert not line.enable()
+    line.run(1.0, 0.0)
+    assert line.reset()
+    assert line.run(0.5, 0.5).v == 0.0
+    assert line.verdict.mode == 'hold' and line.verdict.reasons == ('autonomy_off',)
+    assert line.enable()
+    assert line.run(0.5, 0.5).v > 0.0
+
+
+# Promise 7: who commands.
+
+def test_teleop_outranks_autonomy_which_does_not_come_back_by_itself():
+    line = Timeline()
+    assert line.run(1.0, 0.5).source == 'auto'
+    for _ in range(60):
+        line.command(0.5)
+        line.command(-0.1, source='teleop')
+        line.step()
+    assert (line.verdict.mode, line.verdict.source) == ('teleop', 'teleop')
+    assert line.verdict.v == pytest.approx(-0.1)
+    assert not line.enable(), 'not while the operator drives'
+    line.run(1.0, 0.5)
+    assert line.verdict.mode == 'hold' and line.verdict.v == 0.0
+    assert line.enable()
+    assert line.run(1.0, 0.5).v == pytest.approx(0.5)
+
+
+def test_teleop_that_expires_while_moving_brakes_on_its_curve():
+    line = Timeline()
+    line.run(1.0, 0.4, 0.8, source='teleop')
+    line.run(0.54)
+    assert 0.0 < line.verdict.v < 0.4
+    assert line.verdict.w == pytest.approx(2.0 * line.verdict.v)
+    assert line.run(1.0).v == 0.0
+
+
+def test_autonomy_off_on_start_waits():
+    line = Timeline(replace(LIMITS, autonomy_on_start=False))
+    assert line.run(0.5, 0.5).v == 0.0
+    assert line.enable()
+    assert line.run(0.5, 0.5).v > 0.0
+
+
+# Promise 8: what does not count is dropped, counted and named.
+
+@pytest.mark.parametrize('v, age, cause', [
+    (math.nan, 0.0, 'not_finite'), (math.inf, 0.0, 'not_finite'), (0.1, 100.02, 'zero_stamp'),
+    (0.1, -0.11, 'future_stamp'), (0.1, 0.2, 'out_of_order'), (0.1, math.nan, 'not_finite')])
+def test_a_message_that_does_not_count_is_dropped_and_named(v, age, cause):
+    line = Timeline()
+    assert line.command(0.5) is None
+    line.step()
+    assert line.command(v, age=age) == cause
+    assert line.guard.dropped['cmd_vel_auto', cause] == 1
+    assert line.run(0.2).v > 0.1, 'the last good command still holds until it times out'
+
+
+def test_stamps_a_little_ahead_are_taken():
+    line = Timeline()
+    assert line.command(0.5, age=-0.09) is None
+
+
+def test_scans_and_odometry_are_checked_alike():
+    line = Timeline()
+    assert line.scan([[math.nan, 0.0]]) == 'not_finite'
+    assert line.odometry((0.0, 0.0, math.inf)) == 'not_finite'
+    assert line.odometry(np.zeros(3)) is None
+    assert line.odometry(np.zeros(3), age=0.1) == 'out_of_order'
+    assert line.guard.dropped == {
+        ('scan', 'not_finite'): 1, ('odom', 'not_finite'): 1, ('odom', 'out_of_order'): 1}
+
+
+def test_a_clock_that_jumps_back_stops_the_robot_until_it_is_told_anew():
+    line = Timeline()
+    line.run(1.0, 0.5)
+    line.ros -= 50.0
+    first = line.step()
+    assert first.v < 0.5 and first.reasons[0] == 'clock'
+    assert line.run(1.0).v == 0.0
+    assert line.run(1.0, 0.5).v == pytest.approx(0.5)
+
+
+def test_before_the_clock_runs_nothing_counts():
+    guard = Guard(LIMITS, simulated_time=True)
+    assert guard.on_command('auto', 0.5, 0.0, 1e9, 0.0, 1.0) == 'no_clock'
+    assert guard.step(0.0, 1.0).reasons == ('clock',)
+
+
+def test_scan_readings_infinite_are_free_and_nan_or_too_near_are_none():
+    ranges = [1.0, math.inf, math.nan, 0.0, 0.05, 11.0, -1.0, -math.inf, 2.0]
+    points = scan_points(ranges, 0.0, math.pi / 2, 0.1, 10.0)
+    assert np.allclose(points, [[1.0, 0.0], [2.0, 0.0]])
+    assert scan_points([], 0.0, 0.1, 0.1, 10.0).shape == (0, 2)
+
+
+def test_a_quaternion_that_is_not_normalised_has_no_yaw():
+    assert yaw_of(0.0, 0.0, math.sin(0.3), math.cos(0.3)) == pytest.approx(0.6)
+    assert yaw_of(0.0, 0.0, 0.0, 0.0) is None
+    assert yaw_of(0.0, math.nan, 0.0, 1.0) is None
+
+
+# Promise 9: surprise.
+
+def test_surprise_slows_and_then_holds_until_the_operator_says_go():
+    line = Timeline(replace(LIMITS, surprise_slow=0.5, surprise_hold=0.9))
+
+    def run(seconds, surprise):
+        for _ in range(round(seconds / PERIOD)):
+            line.guard.on_surprise(surprise, line.steady)
+            line.command(0.4)
+            line.step()
+        return line.verdict
+
+    assert run(1.0, 0.4).v == pytest.approx(0.4)
+    assert run(1.0, 0.7).v == pytest.approx(0.4 * 0.65)
+    assert line.verdict.reasons == ('surprise',)
+    assert run(1.0, 0.95).v == 0.0
+    assert run(1.0, 0.0).mode == 'hold', 'calm again, and still waiting'
+    assert line.enable()
+    assert run(1.0, 0.0).v == pytest.approx(0.4)
+
+
+def test_one_surprising_moment_does_not_hold():
+    line = Timeline()
+    line.run(1.0, 0.4)
+    line.guard.on_surprise(1.0, line.steady)
+    line.run(0.2, 0.4)
+    line.guard.on_surprise(0.1, line.steady)
+    assert line.run(1.0, 0.4).v == pytest.approx(0.4)
+
+
+# Parameters and documentation.
+
+@pytest.mark.parametrize('changes, message', [
+    ({'auto_timeout_s': 0.0}, 'auto_timeout_s = 0 s is out of range [0.05, 2]'),
+    ({'teleop_timeout_s': math.inf}, 'teleop_timeout_s = inf s'),
+    ({'sensor_timeout_s': math.nan}, 'sensor_timeout_s = nan s'),
+    ({'min_linear_velocity': 0.1}, 'min_linear_velocity = 0.1 m/s is out of range [-5, 0]'),
+    ({'surprise_slow': 0.9, 'surprise_hold': 0.5}, 'surprise_slow = 0.9 exceeds'),
+    ({'footprint': (1.0, 2.0)}, 'footprint: '), ({'keep_out': (1.0, 2.0)}, 'keep_out: '),
+    ({'geofence': (0.0, 0.0, 1.0, 1.0, 2.0, 2.0)}, 'geofence: ')])
+def test_a_limit_out_of_range_is_refused_with_name_value_and_range(changes, message):
+    with pytest.raises(InvalidLimit) as error:
+        replace(LIMITS, **changes)
+    assert message in str(error.value) and '\n' not in str(error.value)
+
+
+def test_the_table_names_every_guardrail_in_order():
+    rows = as_markdown().splitlines()[2:]
+    assert [row.split('`')[1] for row in rows] == [g.name for g in GUARDRAILS]

@@ -1,0 +1,189 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The guardrails: one ordered tuple of named pure functions (state, command) -> command.
+
+Each returns the command it got, or less of it. What comes out of the last one goes to the wheels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wm_controller.safety.envelope import area_scale, boundary, can_still_stop, clear_scale
+from wm_controller.safety.geometry import Floats
+from wm_controller.safety.limits import Limits
+from wm_controller.safety.tracking import Command, toward, ZERO
+
+SLOWEST = 0.3
+"""Share of the speed that is left just below the surprise that holds the robot."""
+CREEP_V, CREEP_W = 0.03, 0.1
+"""Measured motion below this (m/s, rad/s) may be noise at standstill."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything the guardrails look at, at one moment."""
+
+    limits: Limits
+    dt_s: float = 0.0
+    last: Command = ZERO
+    throttle: float = 0.0
+    source: str = 'none'
+    emergency_stop: bool = False
+    clock_lost: bool = False
+    command_stale: bool = False
+    autonomy_off: bool = False
+    odom_stale: bool = False
+    scan_stale: bool = False
+    sight_too_short: bool = False
+    surprise: float = 0.0
+    surprise_held: bool = False
+    points: Floats | None = None
+    measured: Command | None = None
+    pose: Floats | None = None
+    geofence: tuple[tuple[Floats, Floats], ...] = ()
+    keep_out: tuple[tuple[Floats, Floats], ...] = ()
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """A named pure function, and for people: what it limits and what clears it."""
+
+    name: str
+    limits: str
+    clears: str
+    admissible: Callable[[State, Command], Command]
+    stops: Callable[[State], bool] = lambda state: False
+
+
+def _stop(name: str, limits: str, clears: str, when: Callable[[State], bool]) -> Guardrail:
+    return Guardrail(
+        name, limits, clears, lambda state, command: ZERO if when(state) else command, when)
+
+
+def _surprise(state: State, command: Command) -> Command:
+    slow, hold = state.limits.surprise_slow, state.limits.surprise_hold
+    if state.surprise_held and state.source != 'teleop':
+        return ZERO
+    if state.source != 'auto' or state.surprise <= slow:
+        return command
+    share = min(1.0, (state.surprise - slow) / (hold - slow)) if hold > slow else 1.0
+    return command.scaled(1.0 - (1.0 - SLOWEST) * share)
+
+
+def _velocity(state: State, command: Command) -> Command:
+    limits = state.limits
+    most_v = limits.max_linear_velocity if command.v > 0.0 else -limits.min_linear_velocity
+    scale = min(1.0, most_v / abs(command.v)) if command.v else 1.0
+    if command.w:
+        scale = min(scale, limits.max_angular_velocity / abs(command.w))
+    return command if scale >= 1.0 else command.scaled(scale)
+
+
+def _acceleration(state: State, command: Command) -> Command:
+    return toward(state.last, command, state.throttle, state.dt_s, state.limits)
+
+
+def _braking(state: State, command: Command) -> Command:
+    return toward(state.last, command, state.throttle, state.dt_s, state.limits, taper=False)
+
+
+def _areas(
+        state: State, command: Command, areas: tuple[tuple[Floats, Floats], ...],
+        inside: bool) -> Command:
+    if not areas or command.is_zero():
+        return command
+    if state.pose is None:
+        return ZERO
+    scale = min(
+        area_scale(state.limits, command, state.pose, polygon, edge, inside)
+        for polygon, edge in areas)
+    return command if scale >= 1.0 else command.scaled(scale)
+
+
+def _obstacle(state: State, command: Command) -> Command:
+    if state.points is None or not len(state.points):
+        return command
+    moving = state.measured
+    if moving is not None and (abs(moving.v) > CREEP_V or abs(moving.w) > CREEP_W) and (
+            not can_still_stop(state.limits, moving, state.points)):
+        return ZERO
+    scale = clear_scale(state.limits, command, state.points)
+    return command if scale >= 1.0 else command.scaled(scale)
+
+
+GUARDRAILS: tuple[Guardrail, ...] = (
+    _stop('emergency_stop', 'everything, until told otherwise',
+          '`~/reset`, refused while any source commands motion',
+          lambda state: state.emergency_stop),
+    _stop('clock', 'driving without ROS time, or right after it jumped back',
+          'by itself, with the first command of the new time', lambda state: state.clock_lost),
+    _stop('command_timeout', 'a source older than `auto_timeout_s` or `teleop_timeout_s`',
+          'by itself, with a fresh command', lambda state: state.command_stale),
+    _stop('autonomy_off', 'autonomy after teleop, a stop or a hold',
+          '`~/enable`', lambda state: state.autonomy_off),
+    _stop('odom_timeout', 'driving without odometry where it is required',
+          'by itself, with fresh odometry', lambda state: state.odom_stale),
+    _stop('scan_timeout', 'driving without a scan where it is required',
+          'by itself, with a fresh scan', lambda state: state.scan_stale),
+    _stop('sensor_range', 'a top speed whose stopping distance exceeds the range of the scan',
+          'a lower `max_linear_velocity`', lambda state: state.sight_too_short),
+    Guardrail('surprise', 'autonomy where the world model is surprised: slower, then held',
+              'by itself below `surprise_slow`; a hold by `~/enable`', _surprise,
+              lambda state: state.surprise_held and state.source != 'teleop'),
+    Guardrail('velocity', 'v and w, scaled together, to the velocity limits',
+              'by itself', _velocity),
+    Guardrail('acceleration', 'the change of v and w, together, to acceleration, braking and jerk',
+              'by itself', _acceleration),
+    Guardrail('geofence', 'the stopping envelope to the inside of `geofence`',
+              'by itself, on the way back in',
+              lambda state, command: _areas(state, command, state.geofence, inside=True)),
+    Guardrail('keep_out', 'the stopping envelope to the outside of `keep_out`',
+              'by itself, on the way out',
+              lambda state, command: _areas(state, command, state.keep_out, inside=False)),
+    Guardrail('obstacle', 'speed, until the stopping envelope holds no scan point',
+              'by itself, on a free curve: away from the points', _obstacle),
+    Guardrail('braking', 'what the four above took away, to the braking limit',
+              'by itself', _braking),
+)
+
+SMOOTHING = ('acceleration', 'braking')
+"""Guardrails that shape every change of speed; they do not count as a limit."""
+
+
+def apply(state: State, command: Command) -> tuple[Command, tuple[str, ...], float]:
+    """Run the command through all guardrails: what is left, who is limiting, and how much, 0..1.
+
+    A guardrail that stops is named whether or not there was a command to stop.
+    """
+    reasons: list[str] = []
+    limit = 1.0
+    for guardrail in GUARDRAILS:
+        before, command = command, guardrail.admissible(state, command)
+        stops = guardrail.stops(state)
+        if stops or command != before:
+            reasons.append(guardrail.name)
+        if stops:
+            limit = 0.0
+        elif command != before and guardrail.name not in SMOOTHING:
+            limit *= _share(state.limits, command) / max(_share(state.limits, before), 1e-12)
+    return command, tuple(reasons), min(1.0, limit)
+
+
+def edged(polygons: tuple[Floats, ...]) -> tuple[tuple[Floats, Floats], ...]:
+    """Polygons (V, 2), each with the points (N, 2) of its boundary."""
+    return tuple((polygon, boundary(polygon)) for polygon in polygons)
+
+
+def as_markdown() -> str:
+    """The ordered list as a table for the README."""
+    rows = [f'| {i} | `{g.name}` | {g.limits} | {g.clears} |' for i, g in enumerate(GUARDRAILS, 1)]
+    return '\n'.join(('| | guardrail | limits | clears |', '|---|---|---|---|', *rows)) + '\n'
+
+
+def _share(limits: Limits, command: Command) -> float:
+    return float(np.hypot(command.v / limits.max_linear_velocity,
+                          command.w / limits.max_angular_velocity))
