@@ -53,10 +53,10 @@ def check_fit(bundle: Bundle, robot: Robot, allow_ungated: bool) -> None:
             f'{name}: the step of the model is {spec.step_period_s:g} s, the parameter rate '
             f'{robot.rate:g} Hz gives a command every {1 / robot.rate:g} s; raise rate to '
             f'{1 / spec.step_period_s:g} or more')
-    known = spec.horizontal_fov and robot.horizontal_fov
-    if known and abs(spec.horizontal_fov - robot.horizontal_fov) > FOV_TOLERANCE:
+    fov = spec.horizontal_fov
+    if fov and robot.horizontal_fov and abs(fov - robot.horizontal_fov) > FOV_TOLERANCE:
         raise InputError(
-            f'{name}: the model was trained with a camera of {spec.horizontal_fov:.3g} rad, '
+            f'{name}: the model was trained with a camera of {fov:.3g} rad, '
             f'the parameter horizontal_fov says {robot.horizontal_fov:.3g} rad; '
             'train it for this camera')
     if not bundle.passed and not allow_ungated:
