@@ -16,6 +16,7 @@ class BoxRoom:
     """A walled room of 9 x 7 m with one inner wall and some boxes (centre, half sizes)."""
 
     bounds = (0.0, 0.0, 9.0, 7.0)
+    furniture: tuple = ()
     boxes = (
         (4.5, 0.05, 4.5, 0.05), (4.5, 6.95, 4.5, 0.05), (0.05, 3.5, 0.05, 3.5),
         (8.95, 3.5, 0.05, 3.5), (4.5, 2.3, 0.06, 2.3), (2.0, 5.0, 0.5, 0.3),
@@ -63,8 +64,9 @@ def make_episode(
     corners = corners + rng.normal(0, 0.12, corners.shape)
     dense = np.linspace(0, 5, 400)
     path = np.stack([np.interp(dense, range(6), corners[:, i]) for i in (0, 1)], axis=1)
-    path = np.stack([np.convolve(np.pad(c, 20, 'edge'), np.ones(41) / 41, 'valid') for c in path.T])
-    path = path.T
+    path = np.stack(
+        [np.convolve(np.pad(c, 20, 'edge'), np.ones(41) / 41, 'valid') for c in path.T], axis=1
+    )
     shortest = path_length(path) * 0.95
     driven = path[: max(2, int(len(path) * arrive))]
     duration = path_length(driven) / 0.35

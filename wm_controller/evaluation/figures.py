@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
+import io
 from typing import Any
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+import numpy as np
 
 from wm_controller.evaluation import palette
 from wm_controller.evaluation.floor import Floor
@@ -58,6 +58,15 @@ def draw_floor(axes: Axes, floor: Floor) -> None:
     axes.contourf(
         floor.x, floor.y, floor.distance, levels=[-1e3, 0.0], colors=[palette.WALL], zorder=1
     )
+    pieces = PolyCollection(
+        floor.furniture, facecolors=palette.FURNITURE, edgecolors=palette.FLOOR, lw=0.5, zorder=1.5
+    )
+    above = PolyCollection(
+        floor.overhead, facecolors=palette.FURNITURE, edgecolors=palette.WALL, lw=0.4, zorder=1.6
+    )
+    above.set_alpha(0.35)
+    axes.add_collection(pieces)
+    axes.add_collection(above)
     axes.set_aspect('equal')
     axes.set_xlim(floor.x[0], floor.x[-1])
     axes.set_ylim(floor.y[0], floor.y[-1])
@@ -184,9 +193,7 @@ def guard_timeline(trace: Trace) -> str:
     ratios = [1.45, max(0.25, 0.22 * len(reasons))]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, height))
-        speed, rows = figure.subplots(
-            2, 1, sharex=True, gridspec_kw={'height_ratios': ratios}
-        )
+        speed, rows = figure.subplots(2, 1, sharex=True, gridspec_kw={'height_ratios': ratios})
         speed.plot(trace.t, trace.wanted[:, 0], color=palette.IMAGINED, lw=1.3, label='wanted')
         speed.fill_between(trace.t, 0, trace.admitted[:, 0], color=palette.DRIVEN, alpha=0.18)
         speed.plot(trace.t, trace.admitted[:, 0], color=palette.DRIVEN, lw=1.5, label='admitted')
@@ -196,7 +203,9 @@ def guard_timeline(trace: Trace) -> str:
         speed.legend(loc='lower left', bbox_to_anchor=(0, 1.0), ncol=2, borderaxespad=0)
         _draw_reason_rows(rows, trace, reasons)
         speed.set_xlim(trace.t[0], trace.t[-1])
-        figure.subplots_adjust(left=0.11, right=0.995, top=1 - 0.24 / height, bottom=0.36 / height, hspace=0.1)
+        figure.subplots_adjust(
+            left=0.11, right=0.995, top=1 - 0.24 / height, bottom=0.36 / height, hspace=0.1
+        )
         return _svg(figure)
 
 
@@ -207,9 +216,7 @@ def _reasons_by_time(trace: Trace) -> list[tuple[str, np.ndarray]]:
     return sorted(masks, key=lambda item: -int(item[1].sum()))
 
 
-def _draw_reason_rows(
-    axes: Axes, trace: Trace, reasons: Sequence[tuple[str, np.ndarray]]
-) -> None:
+def _draw_reason_rows(axes: Axes, trace: Trace, reasons: Sequence[tuple[str, np.ndarray]]) -> None:
     step_s = float(np.median(np.diff(trace.t))) if len(trace.t) > 1 else 0.1
     for row, (_, mask) in enumerate(reasons):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
@@ -238,14 +245,16 @@ def success_bars(rows: Sequence[Mapping[str, Any]]) -> str:
         axes.bar(at, 100 * rate, 0.62, color=palette.GOAL, alpha=0.85)
         error = 100 * np.clip(np.stack([rate - low, high - rate]), 0, None)
         axes.errorbar(at, 100 * rate, error, fmt='none', ecolor=palette.INK, elinewidth=1.1)
-        axes.set_xticks(
-            at, [f'{r["from_m"]:g}–{r["to_m"]:g} m\n{r["successes"]}/{r["episodes"]}' for r in shown]
-        )
+        axes.set_xticks(at, [_bin_label(row) for row in shown])
         axes.set_ylim(0, 104)
         axes.set_yticks([0, 50, 100], ['0', '50', '100 %'])
         axes.grid(axis='x', visible=False)
 
     return _chart(draw, (3.9, 2.0), left=0.11) if shown else ''
+
+
+def _bin_label(row: Mapping[str, Any]) -> str:
+    return f'{row["from_m"]:g}–{row["to_m"]:g} m\n{row["successes"]}/{row["episodes"]}'
 
 
 def share_bars(shares: Mapping[str, float]) -> str:

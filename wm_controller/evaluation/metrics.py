@@ -1,11 +1,11 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What a set of drives amounts to: success with its interval, path efficiency, bumps, latencies."""
+"""What drives amount to: success with its interval, path efficiency, bumps, latencies."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
+import math
 from typing import Any
 
 import numpy as np
@@ -79,14 +79,16 @@ def success_by_distance(
     for low, high in zip(edges_m[:-1], edges_m[1:]):
         inside = [e for e in episodes if low <= e.task.shortest_m < high]
         wins = sum(e.success for e in inside)
-        rows.append({
-            'from_m': low,
-            'to_m': high,
-            'episodes': len(inside),
-            'successes': wins,
-            'rate': wins / len(inside) if inside else None,
-            'ci95': wilson_interval(wins, len(inside)),
-        })
+        rows.append(
+            {
+                'from_m': low,
+                'to_m': high,
+                'episodes': len(inside),
+                'successes': wins,
+                'rate': wins / len(inside) if inside else None,
+                'ci95': wilson_interval(wins, len(inside)),
+            }
+        )
     return rows
 
 

@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 import csv
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 import io
 import json
 import math
 import os
-import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
+import tempfile
 from typing import Any
 
 import jinja2
@@ -129,9 +129,7 @@ def worst_first(episodes: Sequence[Episode]) -> list[Episode]:
 def pick_featured(episodes: Sequence[Episode], count: int) -> list[Episode]:
     """Choose the drives to show whole: behind something and far first, arrived before failed."""
     traced = [e for e in episodes if e.trace is not None and len(e.trace.t) > 1]
-    ranked = sorted(
-        traced, key=lambda e: (not e.success, not e.task.hidden, -e.task.shortest_m)
-    )
+    ranked = sorted(traced, key=lambda e: (not e.success, not e.task.hidden, -e.task.shortest_m))
     return sorted(ranked[:count], key=lambda e: e.task.index)
 
 
@@ -148,8 +146,7 @@ def render_html(run: Run) -> str:
     summary = run.summary
     latencies = [x for e in run.episodes for x in e.latencies_s]
     distances = [e.task.shortest_m for e in run.episodes]
-    featured = run.episodes if run.one_room else pick_featured(run.episodes, run.featured)
-    failures = [e for e in worst_first(run.episodes) if not e.success]
+    featured, failures = _featured_drives(run), _failed_drives(run)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / 'templates'),
         autoescape=True,
@@ -163,9 +160,7 @@ def render_html(run: Run) -> str:
         colours={name: value for name, value in vars(palette).items() if name.isupper()},
         room_map=_map(run, run.episodes, 1500) if run.one_room else None,
         featured=[_featured(run, e) for e in featured if e.trace is not None],
-        failures=[
-            {'episode': e, 'map': _map(run, [e], 520)} for e in failures[:SHOWN_FAILURES]
-        ],
+        failures=[{'episode': e, 'map': _map(run, [e], 520)} for e in failures[:SHOWN_FAILURES]],
         failures_hidden=max(0, len(failures) - SHOWN_FAILURES),
         episodes=worst_first(run.episodes),
         latency=Markup(figures.latency_histogram(latencies, LATENCY_LIMIT_S)),
@@ -176,6 +171,21 @@ def render_html(run: Run) -> str:
         video=_video(run.video),
         summary_json=json.dumps(summary, indent=2),
     )
+
+
+def shown(run: Run) -> list[Episode]:
+    """List the drives that the report draws maps of: their rooms are needed."""
+    return [*_featured_drives(run), *_failed_drives(run)[:SHOWN_FAILURES]]
+
+
+def _featured_drives(run: Run) -> list[Episode]:
+    if run.one_room:
+        return list(run.episodes)
+    return pick_featured(run.episodes, run.featured)
+
+
+def _failed_drives(run: Run) -> list[Episode]:
+    return [] if run.one_room else [e for e in worst_first(run.episodes) if not e.success]
 
 
 def _featured(run: Run, episode: Episode) -> dict[str, Any]:

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,7 +79,9 @@ def make_task(index: int, spec: TaskSpec) -> Task:
     )
 
 
-def make_tour(room: Room, room_seed: int, start: np.ndarray, goals: int, spec: TaskSpec) -> list[Task]:
+def make_tour(
+    room: Room, room_seed: int, start: np.ndarray, goals: int, spec: TaskSpec
+) -> list[Task]:
     """Make goals to drive to one after the other in one room, each from the one before."""
     rng = np.random.default_rng([spec.seed, room_seed])
     tasks: list[Task] = []
@@ -105,22 +107,19 @@ def next_goal(
     field = DistanceField(room, start[:2])
     low, high = spec.band_m
     poses = [room.sample_free_pose(rng, GOAL_CLEARANCE_M) for _ in range(4 * START_SAMPLES)]
-    distances = np.array([field.distance(pose[:2]) for pose in poses])
+    distances = field.distance(np.array(poses)[:, :2])
     reachable = np.flatnonzero(np.isfinite(distances) & (distances > 0.5))
     if not len(reachable):
         raise InputError(f'room {room_seed} of the {spec.family} family: nowhere to drive to')
-    hidden = np.array([
-        _hidden(room, start, pose, d) for pose, d in zip(poses, distances)
-    ])
+    hidden = np.array([_hidden(room, start, pose, d) for pose, d in zip(poses, distances)])
     target = rng.uniform(low, high)
     miss = np.maximum(low - distances, 0) + np.maximum(distances - high, 0)
     # In the band before all, then behind something for every other goal, then near the target.
     wrong_side = (hidden != (index % 2 == 0)) & (miss == 0)
     cost = 100.0 * miss + 10.0 * wrong_side + np.abs(distances - target)
     choice = int(reachable[np.argmin(cost[reachable])])
-    return _task(
-        index, room_seed, spec, start, poses[choice], float(distances[choice]), bool(hidden[choice])
-    )
+    distance, behind = float(distances[choice]), bool(hidden[choice])
+    return _task(index, room_seed, spec, start, poses[choice], distance, behind)
 
 
 def _from_goal(

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+import os
 from pathlib import Path
 
 import cv2
@@ -144,9 +144,8 @@ class MapView:
             self._line(image, plan.path, palette.IMAGINED, 3)
         for at, x, y in self._trace.bumps:
             if at <= self._trace.t[step]:
-                cv2.drawMarker(
-                    image, self._whole(x, y), palette.rgb(palette.BUMP), cv2.MARKER_TILTED_CROSS, 18, 4
-                )
+                at_px, colour = self._whole(x, y), palette.rgb(palette.BUMP)
+                cv2.drawMarker(image, at_px, colour, cv2.MARKER_TILTED_CROSS, 18, 4)
         self._robot(image, self._trace.pose[step])
         panel = np.full((image.shape[0], PANEL, 3), palette.rgb('#f2f1ed'), np.uint8)
         left = (PANEL - image.shape[1]) // 2
@@ -158,8 +157,13 @@ class MapView:
         solid = np.clip(0.5 - distance * self._scale / 2, 0, 1)[..., None]  # smooth edge, 2 px
         shade = 0.10 * np.clip(1 - distance / 0.35, 0, 1)[..., None] ** 2
         ground = np.array(palette.rgb(palette.FLOOR)) * (1 - shade)
-        image = (ground * (1 - solid) + np.array(palette.rgb(palette.WALL)) * solid).astype(np.uint8)
-        image = np.ascontiguousarray(image)
+        mixed = ground * (1 - solid) + np.array(palette.rgb(palette.WALL)) * solid
+        image = np.ascontiguousarray(mixed.astype(np.uint8))
+        for outline in floor.furniture:
+            corners = self._pixels(outline).reshape(-1, 1, 2)
+            cv2.fillPoly(image, [corners], palette.rgb(palette.FURNITURE), cv2.LINE_AA, SUBPIXEL)
+        for outline in floor.overhead:
+            self._line(image, np.vstack([outline, outline[:1]]), palette.FURNITURE, 1)
         layer = image.copy()
         self._disc(layer, self._goal, 0.4, palette.GOAL)
         image = cv2.addWeighted(layer, 0.3, image, 0.7, 0)
@@ -236,7 +240,5 @@ def _bar(
     _text(picture, 'admitted', (x + width + 84, y + 14), 0.5, palette.SKY)
 
 
-def _text(
-    picture: np.ndarray, text: str, at: tuple[int, int], size: float, colour: str
-) -> None:
+def _text(picture: np.ndarray, text: str, at: tuple[int, int], size: float, colour: str) -> None:
     cv2.putText(picture, text, at, FONT, size, palette.rgb(colour), 1, cv2.LINE_AA)

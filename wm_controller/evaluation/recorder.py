@@ -1,0 +1,181 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Collect a drive as it happens, in the simulator's loop or over topics, into an Episode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from wm_controller.evaluation.metrics import path_efficiency, path_length
+from wm_controller.evaluation.records import Episode, PlanTrace, Task, Trace
+from wm_controller.safety.guardrails import SMOOTHING
+
+TOLERANCE_M = 0.4  # a goal counts as reached from here, by the true pose
+TRACE_PERIOD_S = 0.1
+FAN_PERIOD_S = 0.5  # candidates are many: keep some of them, now and then
+FAN_SIZE = 24
+Twist = tuple[float, float]  # v m/s, w rad/s
+STILL = (0.02, 0.05)  # m/s and rad/s: less is standing
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What to keep of a drive for pictures; frame_period_s None keeps no camera frames."""
+
+    trace: bool = True
+    frame_period_s: float | None = 1.0
+    frame_width: int = 160  # px
+
+    @classmethod
+    def film(cls) -> Keep:
+        """Every frame, as the camera gave it."""
+        return cls(frame_period_s=0.1, frame_width=320)
+
+
+class DriveRecorder:
+    """Tallies one drive; times in s since its start, poses in the world."""
+
+    def __init__(self, task: Task, keep: Keep | None = None) -> None:
+        self.task = task
+        self._keep = keep or Keep()
+        self._samples: list[tuple[float, np.ndarray, Twist, Twist]] = []
+        self._limits: list[float] = []
+        self._reasons: list[tuple[str, ...]] = []
+        self._plans: list[PlanTrace] = []
+        self._frames: list[tuple[float, bytes]] = []
+        self._bumps: list[tuple[float, float, float]] = []
+        self._limiting_s: dict[str, float] = {}
+        self._last_t: float | None = None
+        self._held = False
+        self._pose = np.asarray(task.start, dtype=np.float64)
+        self._last_fan_t = -np.inf
+        self.interventions = 0
+        self.latencies_s: list[float] = []
+        self.plan_s: list[float] = []
+        self.commands = 0
+        self.deadline_misses = 0
+        self.goal_frame: bytes | None = None
+
+    def sample(
+        self,
+        t: float,
+        pose: np.ndarray,
+        wanted: Twist,
+        admitted: Twist,
+        limit: float,
+        reasons: Sequence[str],
+    ) -> None:
+        """Take in the state at t; at any rate, the trace keeps 10 Hz of it."""
+        # Ramps shape every change of speed; they object to nothing and would hide what does.
+        reasons = tuple(reason for reason in reasons if reason not in SMOOTHING)
+        if self._last_t is not None:
+            for reason in reasons:
+                seconds = self._limiting_s.get(reason, 0.0)
+                self._limiting_s[reason] = seconds + max(0.0, t - self._last_t)
+        self._last_t = t
+        self._pose = np.array(pose, dtype=np.float64)
+        self._count_intervention(wanted, admitted, reasons)
+        if not self._samples or t >= self._samples[-1][0] + TRACE_PERIOD_S - 1e-6:
+            self._samples.append((t, self._pose, wanted, admitted))
+            self._limits.append(limit)
+            self._reasons.append(reasons)
+
+    def _count_intervention(self, wanted: Twist, admitted: Twist, reasons: Sequence[str]) -> None:
+        told = abs(wanted[0]) > STILL[0] or abs(wanted[1]) > STILL[1]
+        stands = abs(admitted[0]) <= STILL[0] and abs(admitted[1]) <= STILL[1]
+        held = told and stands and bool(reasons)
+        self.interventions += held and not self._held
+        self._held = held
+
+    def plan(self, t: float, path: np.ndarray, candidates: np.ndarray | None) -> None:
+        """Keep an imagined path (T,>=2), and sometimes candidates (M,T,>=2), world frame."""
+        if not self._keep.trace:
+            return
+        fan = None
+        if candidates is not None and len(candidates) and t >= self._last_fan_t + FAN_PERIOD_S:
+            chosen = np.linspace(0, len(candidates) - 1, min(FAN_SIZE, len(candidates)))
+            fan = np.asarray(candidates)[chosen.astype(int), :, :2].astype(np.float32)
+            self._last_fan_t = t
+        self._plans.append(PlanTrace(t, np.asarray(path)[:, :2].astype(np.float32), fan))
+
+    def wants_frame(self, t: float) -> bool:
+        """Whether a camera frame at t would be kept."""
+        period = self._keep.frame_period_s
+        if not self._keep.trace or period is None:
+            return False
+        return not self._frames or t >= self._frames[-1][0] + period - 1e-6
+
+    def frame(self, t: float, image: np.ndarray) -> None:
+        """Keep a camera frame (H,W,3) RGB if it is due."""
+        if self.wants_frame(t):
+            self._frames.append((t, jpeg(image, self._keep.frame_width)))
+
+    def bump(self, t: float) -> None:
+        """Count a bump where the robot is."""
+        self._bumps.append((t, float(self._pose[0]), float(self._pose[1])))
+
+    def finish(
+        self, t: float, *, planner: str, claimed: bool, end_state: str, cpu_s: float
+    ) -> Episode:
+        """Judge the drive as it stands at t."""
+        task = self.task
+        left = float(np.hypot(*(self._pose[:2] - np.array(task.goal[:2]))))
+        reached = left <= TOLERANCE_M
+        success = reached and not self._bumps
+        poses = np.array([pose for _, pose, _, _ in self._samples]).reshape(-1, 3)
+        driven = path_length(np.vstack([poses[:, :2], self._pose[None, :2]]))
+        return Episode(
+            task=task,
+            planner=planner,
+            success=success,
+            reached=reached,
+            claimed=claimed,
+            timed_out=not claimed and t >= task.timeout_s - 1e-6,
+            collisions=len(self._bumps),
+            final_distance_m=left,
+            distance_m=driven,
+            duration_s=t,
+            spl=path_efficiency(success, task.shortest_m, driven),
+            commands=self.commands,
+            deadline_misses=self.deadline_misses,
+            interventions=self.interventions,
+            guard_share={
+                reason: seconds / t for reason, seconds in sorted(self._limiting_s.items())
+            }
+            if t > 0
+            else {},
+            latencies_s=tuple(self.latencies_s),
+            plan_s=tuple(self.plan_s),
+            cpu_s=cpu_s,
+            end_state=end_state,
+            trace=self._trace(poses) if self._keep.trace else None,
+        )
+
+    def _trace(self, poses: np.ndarray) -> Trace:
+        return Trace(
+            t=np.array([t for t, _, _, _ in self._samples]),
+            pose=poses,
+            wanted=np.array([wanted for _, _, wanted, _ in self._samples]).reshape(-1, 2),
+            admitted=np.array([admitted for _, _, _, admitted in self._samples]).reshape(-1, 2),
+            limit=np.array(self._limits),
+            reasons=tuple(self._reasons),
+            plans=tuple(self._plans),
+            frames=tuple(self._frames),
+            bumps=np.array(self._bumps, dtype=np.float64).reshape(-1, 3),
+            goal_frame=self.goal_frame,
+        )
+
+
+def jpeg(image: np.ndarray, width: int) -> bytes:
+    """Compress (H,W,3) RGB at a width in px."""
+    if image.shape[1] > width:
+        height = round(image.shape[0] * width / image.shape[1])
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
+    if not done:
+        raise ValueError(f'cannot compress an image of shape {image.shape}')
+    return bytes(data)

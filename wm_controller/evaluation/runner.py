@@ -1,0 +1,186 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Attempt many drives, one processor core each, in worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import as_completed, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+import multiprocessing
+import os
+from pathlib import Path
+import signal
+from typing import Any, TYPE_CHECKING
+
+from wm_controller.errors import InputError
+from wm_controller.evaluation.recorder import Keep
+from wm_controller.evaluation.records import Episode
+from wm_controller.evaluation.tasks import make_task, TaskSpec
+
+if TYPE_CHECKING:
+    from wm_controller.evaluation.episodes import LoopSettings, PolicyFactory
+    from wm_controller.evaluation.policy import Policy
+    from wm_controller.evaluation.records import Task
+    from wm_controller.safety.guard import Guard
+    from wm_controller.simulation.simulator import RobotSpec, Simulator
+    from wm_controller.world_model.bundle import Bundle
+
+BASELINES = ('straight', 'random', 'oracle')
+PLANNERS = ('hierarchical', 'flat', *BASELINES)
+# One thread each, or a plan's processor time would hide that it needs the whole machine.
+ONE_THREAD = {
+    'OMP_NUM_THREADS': '1',
+    'OPENBLAS_NUM_THREADS': '1',
+    'MKL_NUM_THREADS': '1',
+    'LP_NUM_THREADS': '1',
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Drives to attempt with one planner; `settings` are keyword arguments of LoopSettings."""
+
+    spec: TaskSpec
+    planner: str
+    model: Path | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    filmed: int = 0  # the first drives, with every camera frame
+    keep: Keep = field(default_factory=Keep)
+
+    def __post_init__(self) -> None:
+        if self.planner not in PLANNERS:
+            raise InputError(f'planner {self.planner!r} is unknown: use {", ".join(PLANNERS)}')
+        if self.planner not in BASELINES and self.model is None:
+            raise InputError(f'planner {self.planner} needs a model: give its file or its name')
+
+
+def run_jobs(
+    jobs: Sequence[tuple[Job, int]], workers: int, on_done: Callable[[], None]
+) -> list[list[Episode]]:
+    """Attempt, for each job, the drives 0 to its count; the results keep the jobs' order."""
+    if workers < 1:
+        raise InputError(f'--workers is {workers}: at least 1')
+    todo = [(which, index) for which, (_, count) in enumerate(jobs) for index in range(count)]
+    results: dict[tuple[int, int], Episode] = {}
+    for which, episode in _attempt([(w, jobs[w][0], i) for w, i in todo], workers):
+        results[which, episode.task.index] = episode
+        on_done()
+    return [[results[w, i] for i in range(count)] for w, (_, count) in enumerate(jobs)]
+
+
+def _attempt(work: Sequence[tuple[int, Job, int]], workers: int) -> Iterator[tuple[int, Episode]]:
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)  # before a child, or this process, loads libraries
+    # Spawned, not forked: torch and the renderer do not survive a fork.
+    context = multiprocessing.get_context('spawn')
+    pool = ProcessPoolExecutor(
+        max_workers=max(1, min(workers, len(work))), mp_context=context, initializer=_begin_worker
+    )
+    try:
+        waiting = {pool.submit(_drive, job, index): which for which, job, index in work}
+        for done in as_completed(waiting):
+            yield waiting[done], done.result()
+    except BrokenProcessPool:
+        raise InputError(
+            'a worker was ended from outside, out of memory perhaps: use fewer --workers'
+        ) from None
+    finally:
+        # After an error or Ctrl-C no drive is worth waiting for.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            child.terminate()
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # die silently with the terminal's Ctrl-C
+
+
+def _drive(job: Job, index: int) -> Episode:
+    """Attempt the drive of an index; runs in a worker."""
+    from wm_controller.evaluation.episodes import LoopSettings, run_episode
+
+    task = make_task(index, job.spec)
+    settings = LoopSettings(**job.settings)
+    keep = job.keep
+    if index < job.filmed:
+        film = Keep.film()
+        keep = replace(keep, frame_period_s=film.frame_period_s, frame_width=film.frame_width)
+    return run_episode(
+        task,
+        policy_factory(job, settings),
+        lambda: make_guard(settings),
+        planner=job.planner,
+        settings=settings,
+        keep=keep,
+    )
+
+
+def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
+    """Return what builds the job's policy for one drive."""
+    limits = settings.robot.max_linear, settings.robot.max_angular
+
+    def build(simulator: Simulator, task: Task) -> Policy:
+        from wm_controller.evaluation.baselines import Oracle, Random, Straight
+
+        if job.planner == 'straight':
+            return Straight(*limits)
+        if job.planner == 'random':
+            return Random(task.seed, *limits)
+        if job.planner == 'oracle':
+            return Oracle(
+                simulator.room,
+                task.goal,
+                lambda: simulator.pose,
+                lambda: simulator.people,
+                *limits,
+            )
+        assert job.model is not None
+        return make_pilot(job.model, job.planner, settings.robot)
+
+    return build
+
+
+def make_guard(settings: LoopSettings) -> Guard:
+    """Build the guard of every planner, within the robot's limits."""
+    from wm_controller.safety.guard import Guard
+    from wm_controller.safety.limits import Limits
+
+    robot = settings.robot
+    return Guard(
+        Limits(
+            footprint_radius=robot.radius,
+            max_linear_velocity=robot.max_linear,
+            min_linear_velocity=robot.min_linear,
+            max_angular_velocity=robot.max_angular,
+            max_linear_acceleration=robot.linear_acceleration,
+            max_linear_deceleration=robot.linear_deceleration,
+            max_angular_acceleration=robot.angular_acceleration,
+            scan_required=settings.scan,
+            odom_required=True,
+        ),
+        simulated_time=True,
+    )
+
+
+def make_pilot(model: Path, planner: str, robot: RobotSpec) -> Policy:
+    """Load the bundle (once a process) and build its pilot within the robot's limits."""
+    from wm_controller.planning.config import PilotConfig, RobotLimits
+    from wm_controller.planning.pilot import Pilot
+    from wm_controller.safety.geometry import Footprint
+
+    limits = RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
+    config = PilotConfig(footprint=Footprint.circle(robot.radius), limits=limits)
+    return Pilot(_bundle(model), config)
+
+
+@lru_cache(maxsize=2)
+def _bundle(model: Path) -> Bundle:
+    import torch
+
+    from wm_controller.world_model.bundle import load_bundle
+
+    torch.set_num_threads(1)
+    return load_bundle(model)

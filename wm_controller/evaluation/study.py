@@ -1,0 +1,179 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""One evaluation from options to the written report: drives, baselines beside them, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from wm_controller.errors import InputError
+from wm_controller.evaluation.floor import Floor
+from wm_controller.evaluation.metrics import summarise
+from wm_controller.evaluation.recorder import Keep
+from wm_controller.evaluation.records import Episode
+from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, write_report
+from wm_controller.evaluation.runner import BASELINES, Job, run_jobs
+from wm_controller.evaluation.tasks import TaskSpec
+from wm_controller.evaluation.video import write_video
+from wm_controller.simulation.rooms import make_room
+
+FILMED = 5
+UNSEEN = Keep(trace=False, frame_period_s=None)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What to evaluate, and what to put beside it."""
+
+    spec: TaskSpec
+    planner: str
+    episodes: int
+    model: str | None = None  # file or name of a shipped bundle
+    scan: bool = True
+    with_oracle: bool = False
+    floors: bool = False  # also drive straight and at random
+    video: bool = False
+    workers: int = 1
+    out: Path = Path('runs')
+    command: str = ''
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise InputError(f'--episodes is {self.episodes}: at least 1')
+        if self.planner == 'hierarchical':
+            raise InputError('planner hierarchical: not in this version; use --planner flat')
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Baselines to run on the same drives."""
+        wanted = ('straight', 'random') * self.floors + ('oracle',) * self.with_oracle
+        return tuple(name for name in BASELINES if name in wanted and name != self.planner)
+
+    @property
+    def drives(self) -> int:
+        """Drives to attempt in all."""
+        return self.episodes * (1 + len(self.beside))
+
+
+def run_study(study: Study, on_done: Callable[[], None]) -> tuple[Path, dict[str, Any]]:
+    """Attempt all drives, write the report, return its folder and the summary."""
+    digest, model = _check_model(study)
+    study.out.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
+    main = Job(
+        study.spec,
+        study.planner,
+        model,
+        settings={'scan': study.scan},
+        filmed=min(FILMED, study.episodes) if study.video else 0,
+    )
+    jobs = [main]
+    for name in study.beside:
+        jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN))
+    results = run_jobs([(job, study.episodes) for job in jobs], study.workers, on_done)
+    episodes, others = results[0], dict(zip(study.beside, results[1:]))
+    comparison = {
+        name: summarise(found, seed=study.spec.seed, model_digest=None)
+        for name, found in others.items()
+    }
+    summary = summarise(
+        episodes,
+        seed=study.spec.seed,
+        model_digest=digest,
+        planner=study.planner,
+        family=study.spec.family,
+        goal=study.spec.goal_kind,
+        band_m=list(study.spec.band_m),
+        scan=study.scan,
+        hidden_goals=sum(e.task.hidden for e in episodes),
+        **_beside(comparison),
+    )
+    if 'oracle' in comparison:
+        ceiling = comparison['oracle']['spl']
+        summary['spl_oracle_ratio'] = summary['spl'] / ceiling if ceiling else None
+    directory = run_directory(study.out, _name(study))
+    _report(directory, study, summary, episodes, comparison)
+    return directory, summary
+
+
+def _check_model(study: Study) -> tuple[str | None, Path | None]:
+    """Load the bundle here once, so that a bad one is refused before any worker starts."""
+    if study.planner in BASELINES:
+        return None, None
+    if study.model is None:
+        raise InputError(
+            f'planner {study.planner} needs a model: wm evaluate models/indoor.safetensors, or '
+            'choose --planner straight, random or oracle'
+        )
+    from wm_controller.world_model.bundle import load_bundle
+
+    bundle = load_bundle(study.model)
+    return bundle.digest, bundle.path
+
+
+def _beside(comparison: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    keys = ('success_rate', 'success_ci95', 'spl', 'collisions_per_100m', 'distance_m')
+    rows = {name: {key: row[key] for key in keys} for name, row in comparison.items()}
+    return {'baselines': rows} if rows else {}
+
+
+def _name(study: Study) -> str:
+    parts = ['evaluate', study.planner]
+    parts += ['image'] if study.spec.goal_kind == 'image' else []
+    parts += [] if study.scan else ['no-scan']
+    return '-'.join(parts)
+
+
+def _report(
+    directory: Path,
+    study: Study,
+    summary: Mapping[str, Any],
+    episodes: Sequence[Episode],
+    comparison: Mapping[str, Mapping[str, Any]],
+) -> None:
+    run = Run(
+        title=_title(study),
+        subtitle=_subtitle(study, summary),
+        command=study.command,
+        summary=summary,
+        episodes=episodes,
+        floors={},
+        featured=2,
+        comparison={study.planner: summary, **comparison} if comparison else {},
+    )
+    films = [e for e in episodes if e.trace and len(e.trace.frames) > 1][:FILMED]
+    pictured = [*shown(run), *(films if study.video else [])]
+    floors = floors_of(pictured)
+    film = directory / 'drive.mp4'
+    filmed = study.video and write_video(film, films, floors)
+    write_report(directory, replace(run, floors=floors, video=film if filmed else None))
+
+
+def floors_of(episodes: Sequence[Episode]) -> dict[RoomKey, Floor]:
+    """Rasters of the rooms that these drives were in."""
+    keys = {(e.task.family, e.task.room_seed): e.task.people for e in episodes}
+    return {
+        key: Floor.of(make_room(key[1], key[0], people=people)) for key, people in keys.items()
+    }
+
+
+def _title(study: Study) -> str:
+    where = 'rooms it has never seen' if study.spec.family == 'evaluation' else 'training rooms'
+    goals = 'image goals' if study.spec.goal_kind == 'image' else 'goals'
+    sight = '' if study.scan else ', camera alone'
+    return f'{study.episodes} {goals} in {where}: {study.planner}{sight}'
+
+
+def _subtitle(study: Study, summary: Mapping[str, Any]) -> str:
+    low, high = study.spec.band_m
+    parts = [
+        datetime.now(timezone.utc).strftime('%-d %B %Y, %H:%M UTC'),
+        f'seed {study.spec.seed}',
+        f'goals {low:g} to {high:g} m away, {summary["hidden_goals"]} behind something',
+    ]
+    if summary['model_digest']:
+        parts.append(f'model {summary["model_digest"][:12]}')
+    return ' · '.join(parts)
