@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the files that ship with the package lie: models, config, launch files, worlds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 import os
 from pathlib import Path
 import sys
@@ -63,3 +63,16 @@ def _find(name: str | os.PathLike[str], folder: str, suffix: str, kind: str) -> 
         known = ', '.join(sorted(p.stem for p in shipped.glob(f'*{suffix}'))) or 'none'
         raise InputError(f'{name}: no such file, nor a shipped {kind} (there is: {known})')
     raise InputError(f'{name}: no such file')
+
+
+def dds_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """
+    Return the variables that let Fast DDS carry raw images; none where the user has a profile.
+
+    Without them an image that does not fit the default shared-memory segment (512 KB) never
+    arrives, without an error. The second name is the one that Fast DDS 2 (to Jazzy) reads.
+    """
+    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+    if any(name in environment for name in names):
+        return {}
+    return dict.fromkeys(names, str(share_directory() / 'config' / 'fastdds.xml'))
