@@ -266,7 +266,8 @@ def _inertia(mass: float, radius: float, length: float) -> str:
 
 def files() -> dict[str, str]:
     """Make the content of worlds/, by file name."""
-    return {'indoor.sdf': world_sdf(make_room(ROOM_SEED, ROOM_FAMILY, ROOM_PEOPLE)), 'robot.sdf': robot_sdf()}
+    room = make_room(ROOM_SEED, ROOM_FAMILY, ROOM_PEOPLE)
+    return {'indoor.sdf': world_sdf(room), 'robot.sdf': robot_sdf()}
 
 
 def main(folder: str) -> None:
