@@ -10,6 +10,7 @@ import sys
 from wm_controller.errors import InputError
 
 PACKAGE = 'wm_controller'
+PROFILES = 'DEFAULT_PROFILES_FILE'
 
 
 def share_directories() -> Iterator[Path]:
@@ -67,12 +68,14 @@ def _find(name: str | os.PathLike[str], folder: str, suffix: str, kind: str) -> 
 
 def dds_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """
-    Return the variables that let Fast DDS carry raw images; none where the user has a profile.
+    Return the variable that lets Fast DDS carry raw images; none where the user has a profile.
 
-    Without them an image that does not fit the default shared-memory segment (512 KB) never
-    arrives, without an error. The second name is the one that Fast DDS 2 (to Jazzy) reads.
+    Without it an image that does not fit the default shared-memory segment (512 KB) never
+    arrives, without an error.
     """
-    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-    if any(name in environment for name in names):
+    if any(name in environment for name in ('FASTDDS_' + PROFILES, 'FASTRTPS_' + PROFILES)):
         return {}
-    return dict.fromkeys(names, str(share_directory() / 'config' / 'fastdds.xml'))
+    # Fast DDS 3 renamed the variable, and warns about the old name.
+    old = environment.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+    name = ('FASTRTPS_' if old else 'FASTDDS_') + PROFILES
+    return {name: str(share_directory() / 'config' / 'fastdds.xml')}
