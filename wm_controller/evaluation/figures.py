@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import io
+import re
 from typing import Any
 
 import matplotlib
@@ -289,7 +290,8 @@ def _svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format='svg', transparent=True, metadata={'Date': None})
     text = buffer.getvalue()
-    return text[text.index('<svg') :]
+    # Its licence metadata has links, and the page is to have none.
+    return re.sub(r'<metadata>.*?</metadata>', '', text[text.index('<svg') :], flags=re.DOTALL)
 
 
 def _png(figure: Figure) -> bytes:
