@@ -22,6 +22,7 @@ CONSOLE_SCRIPTS = {
 REQUIRES = [
     'h5py>=3.7',
     'Jinja2>=3.0',
+    'lightning-fabric>=2.2',
     'matplotlib>=3.5',
     'mujoco>=3.2',
     'numpy>=1.21',
