@@ -1,0 +1,321 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+The controller as a lifecycle node: images, odometry and goals in, `cmd_vel_auto` out.
+
+It is thin: `drive_loop.py` decides what is sent and when, `planning/pilot.py` what to do. Every
+command carries the stamp of the image that it was planned from, so the guardrail knows how old
+the view is that the robot drives by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import functools
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import Odometry, Path
+import numpy as np
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Float32
+from std_srvs.srv import Trigger
+
+from wm_controller.nodes import qos, runtime
+from wm_controller.nodes.camera_watch import CameraWatch
+from wm_controller.nodes.controller_parameters import ControllerSettings, PARAMETERS
+from wm_controller.nodes.conversions import (
+    measured_at,
+    MessageError,
+    read_goal,
+    read_odometry,
+    to_path,
+    to_stamp,
+)
+from wm_controller.nodes.drive_loop import DriveLoop, Driver
+from wm_controller.nodes.frames import GoalFrames
+from wm_controller.nodes.images import read_compressed, read_image
+from wm_controller.nodes.lifecycle import ManagedNode
+from wm_controller.nodes.odometry_buffer import OdometryBuffer
+from wm_controller.nodes.report import Complaints, ERROR, OK, to_diagnostics, to_status, WARN
+from wm_controller.planning.contract import ImageGoal, Plan, PoseGoal
+
+MONITOR_PERIOD_S = 0.1
+STATUS_EVERY, DIAGNOSTICS_EVERY = 5, 10  # monitor periods
+WARN_STATES = ('lost', 'unreachable')
+
+MakeDriver = Callable[[ControllerSettings], tuple[Driver, str, float]]
+
+
+class ControllerNode(ManagedNode):
+    """
+    Drives to goals by camera and odometry.
+
+    `make_driver` builds what drives from the settings: the pilot by default, a double in tests.
+    It returns the driver, the name of its model, and the time between imagined poses, s.
+    """
+
+    def __init__(self, make_driver: MakeDriver) -> None:
+        super().__init__('controller')
+        self._autostart = runtime.declare(self, PARAMETERS)['autostart']
+        self._make_driver = make_driver
+        self._loop: DriveLoop | None = None
+        self._goal = 'none'
+        self._model = ''
+        self._advice = ''
+        self._stale = ''
+        self._ticks = 0
+        self._status_key: tuple[str, ...] = ()
+        self._complaints = Complaints(self.get_logger().warning)
+        self._advise = Complaints(self.get_logger().warning)
+        self._jumps = self.get_clock().create_jump_callback(
+            JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1)),
+            post_callback=self._on_clock_jump)
+        # statuses go out in every state; commands through lifecycle publishers, when active
+        self._status = self.create_publisher(DiagnosticStatus, 'controller/status', qos.STATUS)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._command = self.create_lifecycle_publisher(TwistStamped, 'cmd_vel_auto', qos.COMMAND)
+        self._path = self.create_lifecycle_publisher(Path, 'plan', qos.COMMAND)
+        self._surprise = self.create_lifecycle_publisher(Float32, 'surprise', qos.COMMAND)
+        self.create_service(Trigger, '~/cancel', self._on_cancel)
+        self.create_timer(MONITOR_PERIOD_S, self._monitor,
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if self._autostart:
+            self.bring_up()
+
+    # Lifecycle
+
+    def configure(self) -> None:
+        """Load the model and let it plan once, so that the first real plan is as quick."""
+        settings = ControllerSettings.of(runtime.values(self, PARAMETERS))
+        self._settings = settings
+        self._driver, self._model, self._step_s = self._make_driver(settings)
+        self._odometry = OdometryBuffer()
+        self._frames = GoalFrames(self, settings.odom_frame)
+        compressed = settings.image_transport == 'compressed'
+        names = [self.resolve_topic_name(topic) for topic in ('image', 'image/compressed')]
+        self._image_topic, self._other_topic = names[::-1] if compressed else names
+        self._watch = CameraWatch(
+            self._image_topic, self._other_topic, 'raw' if compressed else 'compressed')
+        self._decode = functools.partial(
+            read_compressed if compressed else read_image, what=self._image_topic)
+        self._listen(CompressedImage if compressed else Image)
+
+    def _listen(self, image_type: type) -> None:
+        guarded = self._guarded
+        self._subscriptions_made = [
+            self.create_subscription(image_type, self._image_topic,
+                                     guarded('image', self._on_image), qos.IMAGE),
+            self.create_subscription(Odometry, 'odom', guarded('odom', self._on_odometry),
+                                     qos.SENSOR),
+            self.create_subscription(PoseStamped, 'goal_pose',
+                                     guarded('goal_pose', self._on_goal_pose), qos.COMMAND),
+            self.create_subscription(Image, 'goal_image',
+                                     guarded('goal_image', self._on_goal_image), qos.COMMAND)]
+
+    def activate(self) -> None:
+        """Start the control loop."""
+        self._stale = ''
+        self._loop = DriveLoop(self._driver, self._odometry, self._settings.loop, self._now,
+                               self._decode, self)
+        self._tick_timer = self.create_timer(self._settings.loop.period_s, self._loop.on_tick)
+        self.get_logger().info(
+            f'active: model {self._model}, {self._settings.loop.rate_hz:g} Hz, images from '
+            f'{self._image_topic}')
+
+    def deactivate(self) -> None:
+        """End the control loop; the stop is the last thing that goes out."""
+        if self._loop is not None:
+            self.destroy_timer(self._tick_timer)
+            self._loop.stop()
+            self._loop = None
+            self._goal = 'none'
+            self._driver.reset()
+            self._report()
+
+    def cleanup(self) -> None:
+        """Let go of the model and the topics."""
+        self.deactivate()
+        for subscription in getattr(self, '_subscriptions_made', []):
+            self.destroy_subscription(subscription)
+        self._subscriptions_made = []
+        self._model = ''
+
+    # Inputs; all in the executor's thread
+
+    def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Make a callback that no message can bring down."""
+        def call(message: Any) -> None:
+            try:
+                callback(message)
+            except MessageError as error:
+                self._complaints(topic, str(error))
+            except Exception as error:
+                self._complaints(topic, f'{topic}: {type(error).__name__}: {error}')
+        return call
+
+    def _on_image(self, message: Any) -> None:
+        self._watch.heard(time.monotonic())
+        if self._loop is None or self._now() <= 0.0:  # no /clock yet
+            return
+        self._loop.on_image(measured_at(message.header, self._image_topic), message)
+
+    def _on_odometry(self, message: Odometry) -> None:
+        reading = read_odometry(message, self._settings.odom_frame, self._settings.base_frame)
+        if not self._odometry.add(reading):
+            raise MessageError(f'odom: stamp {reading.stamp:.3f} is not newer than the last one')
+
+    def _on_goal_pose(self, message: PoseStamped) -> None:
+        goal = self._frames.to_odom(read_goal(message))
+        yaw = goal.yaw if self._settings.goal_heading else None
+        if self._odometry.newest is None:
+            self._complaints('goal_pose', 'goal_pose: no odometry has come on '
+                             f"{self.resolve_topic_name('odom')} yet; the goal is where the robot"
+                             ' believes it to be')
+        self._drive_to(PoseGoal(goal.x, goal.y, yaw), f'pose {goal.x:.2f} {goal.y:.2f}')
+
+    def _on_goal_image(self, message: Image) -> None:
+        image = np.array(read_image(message, 'goal_image'))
+        self._drive_to(ImageGoal(image), f'image {image.shape[1]}x{image.shape[0]}')
+
+    def _drive_to(self, goal: PoseGoal | ImageGoal, name: str) -> None:
+        if self._loop is None:
+            raise MessageError(f'the controller is {self.state_label}: goal {name} is not taken')
+        self._goal = name
+        self.get_logger().info(f'goal: {name}')
+        self._loop.set_goal(goal)
+
+    def _on_cancel(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = True
+        response.message = f'cancelled goal: {self._goal}'
+        self._goal = 'none'
+        if self._loop is not None:
+            self._loop.set_goal(None)
+        return response
+
+    def _on_clock_jump(self, jump: TimeJump) -> None:
+        if jump.delta.nanoseconds >= 0 or self._loop is None:
+            return
+        self.get_logger().warning(
+            f'time went back by {-jump.delta.nanoseconds * 1e-9:.3g} s: goal and memory are reset')
+        self._goal = 'none'
+        self._loop.reset()
+
+    # Outlet of the loop; in the worker's thread or the executor's
+
+    def send(self, plan: Plan) -> None:
+        """Send the command of a plan, then what it imagined."""
+        self._publish_command(plan.stamp, plan.v, plan.w)
+        if len(plan.path) and self._path.get_subscription_count():
+            self._path.publish(to_path(
+                plan.stamp, plan.path, self._settings.odom_frame, self._step_s))
+        if np.isfinite(plan.surprise):
+            self._surprise.publish(Float32(data=float(plan.surprise)))
+
+    def halt(self) -> None:
+        """Command zero, stamped now: it is no view of the world that asks for it."""
+        self._publish_command(self._now(), 0.0, 0.0)
+
+    def complain(self, line: str) -> None:
+        """Log what the loop found wrong."""
+        self._complaints('loop', line)
+
+    def _publish_command(self, stamp: float, v: float, w: float) -> None:
+        message = TwistStamped()
+        message.header.stamp = to_stamp(stamp)
+        message.header.frame_id = self._settings.base_frame
+        message.twist.linear.x, message.twist.angular.z = float(v), float(w)
+        self._command.publish(message)
+
+    # Status
+
+    def _now(self) -> float:
+        return float(self.get_clock().now().nanoseconds * 1e-9)
+
+    def _monitor(self) -> None:
+        try:
+            self._ticks += 1
+            if self._loop is not None:
+                self._watch_camera(self._loop)
+            if self._ticks % STATUS_EVERY == 0 or self._key() != self._status_key:
+                self._report()
+            if self._ticks % DIAGNOSTICS_EVERY == 0:
+                self._diagnostics.publish(to_diagnostics(self._now(), self._diagnosis()))
+        except Exception as error:
+            self._complaints('monitor', f'monitor: {type(error).__name__}: {error}')
+
+    def _watch_camera(self, loop: DriveLoop) -> None:
+        self._advice = self._watch.advice(
+            time.monotonic(), self.count_publishers(self._image_topic),
+            self.count_publishers(self._other_topic))
+        if self._advice:
+            self._advise('camera', self._advice)
+        stamp, stale = loop.image_stamp, ''
+        if stamp is not None and self._now() - stamp > self._settings.loop.max_age_s:
+            stale = f'the last image on {self._image_topic} is too old to drive by'
+        if stale and not self._stale:
+            self.get_logger().error(stale)
+            loop.hold()
+        elif self._stale and not stale:
+            self.get_logger().info(f'images come again on {self._image_topic}')
+        self._stale = stale
+
+    def _state(self) -> str:
+        if self.refusal and self.state_label != 'active':
+            return 'fault'
+        if self._loop is None:
+            return 'idle'
+        return 'fault' if self._stale else self._loop.condition.state
+
+    def _key(self) -> tuple[str, ...]:
+        return (self._state(), self._goal, self.state_label, self._model)
+
+    def _report(self) -> None:
+        self._status_key = self._key()
+        self._status.publish(to_status('controller', *self._verdict(), self._figures()))
+
+    def _verdict(self) -> tuple[bytes, str]:
+        state = self._state()
+        if state == 'fault':
+            error = self._loop.condition.error if self._loop is not None else self.refusal
+            return ERROR, self._stale or error
+        if self._loop is None:
+            return OK, self.state_label
+        if state in WARN_STATES or self._advice:
+            return WARN, self._advice or f'{state}: {self._goal}'
+        return OK, state
+
+    def _figures(self) -> dict[str, Any]:
+        loop = self._loop
+        return {
+            'state': self._state(),
+            'goal': self._goal,
+            'plan_ms': loop.condition.plan_ms if loop is not None else 0.0,
+            'deadline_misses': loop.counts['deadline_misses'] if loop is not None else 0,
+            'model': self._model,
+            'goal_distance': loop.condition.goal_distance if loop is not None else float('nan'),
+        }
+
+    def _diagnosis(self) -> DiagnosticStatus:
+        figures = {**self._figures(), 'lifecycle': self.state_label}
+        if self._loop is not None:
+            figures.update(self._loop.figures())
+        for topic, count in self._complaints.counts.items():
+            figures[f'dropped_{topic}'] = count
+        if self._complaints.last:
+            figures['last_complaint'] = self._complaints.last
+        return to_status(f'{self.get_fully_qualified_name()}: driving', *self._verdict(), figures)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the controller until it is told to end."""
+    from wm_controller.nodes.pilot_factory import make_pilot
+    runtime.run(lambda: ControllerNode(make_pilot), args)
+
+
+if __name__ == '__main__':
+    main()

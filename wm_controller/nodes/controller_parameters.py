@@ -1,0 +1,77 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the controller: names, meanings, ranges, and one settings object of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wm_controller.nodes.drive_loop import LoopSettings
+from wm_controller.nodes.fit import Robot
+from wm_controller.nodes.runtime import Spec
+
+_ROBOT = (
+    Spec('rate', 10.0, 'Rate of commands', 1.0, 30.0, unit='Hz'),
+    Spec('max_linear_velocity', 0.5, 'Fastest forward; a model that drives faster is refused',
+         0.05, 5.0, unit='m/s'),
+    Spec('min_linear_velocity', -0.25, 'Fastest reverse, negative', -5.0, 0.0, unit='m/s'),
+    Spec('max_angular_velocity', 1.5, 'Fastest turn', 0.1, 10.0, unit='rad/s'),
+    Spec('horizontal_fov', 0.0, "Camera's field of view, 0: not known; a model trained with "
+         'another is refused', 0.0, 3.0, unit='rad'),
+)
+_LOOP = (
+    Spec('plan_time_s', 0.07, 'Time for seeing and planning, of each period', 0.01, 1.0,
+         unit='s'),
+    Spec('image_timeout_s', 0.4, 'Age of an image beyond which nothing is commanded from it',
+         0.1, 0.5, unit='s'),
+)
+_PILOT = (
+    Spec('model', 'indoor', 'Model bundle: a file, or the name of a shipped one'),
+    Spec('planner', 'flat', 'How it plans', choices=('flat', 'hierarchical')),
+    Spec('goal_tolerance', 0.25, 'Distance from the goal at which it is reached', 0.05, 2.0,
+         unit='m'),
+    Spec('goal_heading', False, "Turn to the goal pose's heading on arrival"),
+    Spec('footprint_radius', 0.18, 'Radius of the robot, for imagined futures', 0.05, 2.0,
+         unit='m'),
+    Spec('command_delay_s', 0.12, 'From a command sent to the robot moving by it', 0.0, 1.0,
+         unit='s'),
+    Spec('allow_ungated', False, 'Drive with a model that did not pass its gates'),
+    Spec('threads', 1, 'Threads for the model; one plans as fast as two and leaves a core free',
+         1, 64),
+)
+_NODE = (
+    Spec('autostart', True, 'Configure and activate at the start', fixed=True),
+    Spec('image_transport', 'raw', 'Topic image or image/compressed',
+         choices=('raw', 'compressed')),
+    Spec('odom_frame', 'odom', 'Frame of odometry, goals and plans'),
+    Spec('base_frame', 'base_link', 'Frame of the robot'),
+)
+PARAMETERS = _NODE + _PILOT + _ROBOT + _LOOP
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """The parameters as they were at `configure`; later changes act at the next one."""
+
+    robot: Robot
+    loop: LoopSettings
+    model: str
+    planner: str
+    goal_tolerance: float
+    goal_heading: bool
+    footprint_radius: float
+    command_delay_s: float
+    allow_ungated: bool
+    threads: int
+    image_transport: str
+    odom_frame: str
+    base_frame: str
+
+    @staticmethod
+    def of(values: dict[str, Any]) -> ControllerSettings:
+        """Settings of parameter values by name."""
+        robot = Robot(**{spec.name: values[spec.name] for spec in _ROBOT})
+        loop = LoopSettings(values['rate'], values['plan_time_s'], values['image_timeout_s'])
+        rest = [spec.name for spec in _NODE + _PILOT if spec.name != 'autostart']
+        return ControllerSettings(robot, loop, **{name: values[name] for name in rest})
