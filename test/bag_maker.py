@@ -22,7 +22,7 @@ PIXELS_PER_RAD = 40.0
 class Drive:
     """A robot that turns to and fro in front of a textured wall, seen `camera_lag_s` late."""
 
-    duration_s: float = 30.0
+    duration_s: float = 12.0
     camera_hz: float = 20.0
     camera_lag_s: float = 0.0
     speed: float = 0.4
@@ -45,7 +45,8 @@ class Drive:
 
     def yaw(self, time):
         t = time - self.start_s
-        return 0.8 / 2.1 * (1 - np.cos(2.1 * t)) + 0.5 / 3.7 * (np.cos(1.0) - np.cos(3.7 * t + 1.0))
+        return (0.8 / 2.1 * (1 - np.cos(2.1 * t))
+                + 0.5 / 3.7 * (np.cos(1.0) - np.cos(3.7 * t + 1.0)))
 
     def image(self, time):
         """(H, W, 3) RGB: the wall moves to the right while the robot turns left."""
@@ -57,7 +58,7 @@ class Drive:
 
     def pose(self, times):
         """(M, 3) by fine integration, exact to a millimetre."""
-        grid = np.arange(self.start_s, times.max() + 0.01, 0.002)
+        grid = np.arange(self.start_s - 1, times.max() + 0.01, 0.002)
         yaw = self.yaw(grid)
         x = np.cumsum(self.speed * np.cos(yaw)) * 0.002
         y = np.cumsum(self.speed * np.sin(yaw)) * 0.002
@@ -98,10 +99,11 @@ class Messages:
     def add_image(self, stamp, rgb, topic='/camera/image_raw', receipt=None, encoding='rgb8',
                   pad=0, **changes):
         """`pad`: bytes behind each row, which readers must skip."""
-        channels = {'rgb8': lambda i: i, 'bgr8': lambda i: i[..., ::-1],
+        alpha = np.full(rgb.shape[:2], 9, np.uint8)
+        channels = {'bgr8': lambda i: i[..., ::-1],
                     'mono8': lambda i: cv2.cvtColor(i, cv2.COLOR_RGB2GRAY)[..., None],
-                    'rgba8': lambda i: np.dstack([i, np.full(i.shape[:2], 9, np.uint8)]),
-                    'bgra8': lambda i: np.dstack([i[..., ::-1], np.full(i.shape[:2], 9, np.uint8)]),
+                    'rgba8': lambda i: np.dstack([i, alpha]),
+                    'bgra8': lambda i: np.dstack([i[..., ::-1], alpha]),
                     'yuv422_yuy2': _to_yuyv}.get(encoding, lambda i: i)(rgb)
         height, width = rgb.shape[:2]
         rows = channels.reshape(height, -1)

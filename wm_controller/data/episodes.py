@@ -134,24 +134,29 @@ def plan_episodes(found: Survey, path: Path, rate_hz: float, action_scale: tuple
 
 def _epochs(found: Survey, scale: tuple[float, float], timeout_s: float | None,
             dropped: Counter[str], notes: list[str]) -> list[Epoch]:
-    """Split where the camera's clock was set back; drop frames that came late."""
+    """Split where the camera's clock was set back; sort what arrived out of order."""
     stamp, receipt, value = found.frames.arrays()
     starts = [0, *(np.flatnonzero(np.diff(stamp) < -CLOCK_JUMP_S) + 1).tolist(), stamp.size]
-    epochs = []
+    epochs, late = [], 0
     for first, stop in zip(starts, starts[1:]):
-        part = slice(first, stop)
-        newest = np.maximum.accumulate(np.concatenate([[-np.inf], stamp[part][:-1]]))
-        keep = stamp[part] > newest
-        dropped['frames out of order or with equal stamps'] += int((~keep).sum())
+        arrival = first + np.argsort(stamp[first:stop], kind='stable')
+        keep = np.append(True, np.diff(stamp[arrival]) > 0)
+        dropped['frames with equal stamps'] += int((~keep).sum())
+        arrival = arrival[keep]
+        number, shift, repeated = value[arrival].T
+        # A shift is known from the frame that arrived before, which must be the one before.
+        follows = np.append(True, np.diff(arrival) == 1)
+        late += int((np.diff(arrival) < 0).sum())
         # Other topics belong to an epoch by receipt, because that clock was not set back.
         window = (receipt[first] if first else -np.inf,
                   receipt[stop] if stop < stamp.size else np.inf)
-        number, shift, repeated = value[part][keep].T
         epochs.append(Epoch(
-            number.astype(np.int64), stamp[part][keep], shift, repeated.astype(bool),
-            _odometry(found.odometry, window, notes), _commands(
-                found.commands, window, scale, timeout_s),
+            number.astype(np.int64), stamp[arrival], np.where(follows, shift, np.nan),
+            repeated.astype(bool), _odometry(found.odometry, window, notes),
+            _commands(found.commands, window, scale, timeout_s),
             make_scans(*_within(found.scans, window)) if found.scans.stamp else None))
+    if late:
+        notes.append(f'{late} images arrived behind a later one: sorted by stamp')
     return epochs
 
 
@@ -222,7 +227,9 @@ def _rows(epoch: Epoch, piece: NDArray[np.int64], step_s: float, delay_s: float)
         before = np.vstack([epoch.odometry.pose_at(time[:1] - step_s), pose[:-1]])
         twist = epoch.odometry.twist_at(time)
         proprio = np.hstack([relative(before, pose), twist])
-        if not np.isfinite(before[0]).all():  # the odometry began with this frame
+        jumps = epoch.odometry.jumps
+        jumped = ((jumps > time[0] - step_s) & (jumps <= time[0])).any()
+        if jumped or not np.isfinite(before[0]).all():  # the odometry begins with this frame
             proprio[0, :3] = [twist[0, 0] * step_s, 0.0, twist[0, 1] * step_s]
     scans = epoch.scans.at(time, step_s) if epoch.scans else None
     return EpisodePlan(epoch.number[piece], stamp, action, command, proprio, pose, scans)

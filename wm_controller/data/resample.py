@@ -33,8 +33,8 @@ def cut(stamp: Floats, fresh: NDArray[np.bool_], jumps: Floats, step_s: float,
     """Cut frames at gaps and jumps, then take the frame nearest to each step.
 
     `stamp` (N,) increases; `fresh` (N,) is false for repeated frames, which fill a gap but are
-    never taken; `jumps` are times that no episode may span. An episode also ends where no fresh
-    frame lies within half a step of where the next one should be.
+    never taken; `jumps` are times that no episode may span. An episode also ends where the next
+    fresh frame is more than half a gap, or half a step, away from where it should be.
     """
     result = Cut()
     if stamp.size == 0:
@@ -44,9 +44,10 @@ def cut(stamp: Floats, fresh: NDArray[np.bool_], jumps: Floats, step_s: float,
     gap &= ~np.isclose(np.diff(stamp), max_gap_s, rtol=0, atol=1e-6)
     jumped = np.zeros(stamp.size, dtype=bool)
     jumped[np.searchsorted(stamp, jumps)[np.searchsorted(stamp, jumps) < stamp.size]] = True
+    tolerance_s = 0.5 * min(step_s, max_gap_s) + 1e-6
     starts = np.flatnonzero(np.concatenate([[True], gap | jumped[1:]]))
     for first, stop in zip(starts, [*starts[1:], stamp.size]):
-        pieces = _take(stamp, np.flatnonzero(fresh[first:stop]) + first, step_s)
+        pieces = _take(stamp, np.flatnonzero(fresh[first:stop]) + first, step_s, tolerance_s)
         result.episodes += pieces
         result.ended_by['no fresh frame'] += max(len(pieces) - 1, 0)
         if stop == stamp.size:
@@ -56,25 +57,28 @@ def cut(stamp: Floats, fresh: NDArray[np.bool_], jumps: Floats, step_s: float,
     return result
 
 
-def _take(stamp: Floats, frames: Indices, step_s: float) -> list[Indices]:
+def _take(stamp: Floats, frames: Indices, step_s: float, tolerance_s: float) -> list[Indices]:
     """Split frames (indices into `stamp`) without gaps into runs of one frame a step."""
     pieces: list[Indices] = []
     times = stamp[frames]
-    next_start = 0
-    while next_start < frames.size:
-        taken = [next_start]
+    period = float(np.median(np.diff(times))) if times.size > 1 else step_s
+    start = 0
+    while start < frames.size:
+        taken = [start]
         while True:
-            target = times[taken[0]] + len(taken) * step_s
+            target = times[start] + len(taken) * step_s
+            if target > times[-1] + 0.5 * period:
+                break  # the last frame would make a shorter step
             after = int(np.searchsorted(times, target))
             near = [i for i in (after - 1, after) if i < times.size]
             best = min(near, key=lambda i: abs(times[i] - target))
-            if best <= taken[-1] or abs(times[best] - target) > 0.5 * step_s:
+            if best <= taken[-1] or abs(times[best] - target) > tolerance_s:
                 break
             taken.append(best)
         pieces.append(frames[taken])
-        if times[-1] < target - 0.5 * step_s:
-            break  # the frames ended, not the freshness; what is left is less than a step
-        next_start = max(taken[-1] + 1, int(np.searchsorted(times, times[taken[-1]] + step_s)))
+        if target > times[-1] + 0.5 * period:
+            break
+        start = max(taken[-1] + 1, int(np.searchsorted(times, target - tolerance_s)))
     return pieces
 
 

@@ -90,7 +90,9 @@ class Odometry:
         after = np.clip(np.searchsorted(self.stamp, time), 1, len(self) - 1)
         inside = (time >= self.stamp[0]) & (time <= self.stamp[-1])
         whole = self.stamp[after] - self.stamp[after - 1] <= self._cover_s
-        return inside & whole & ~np.isin(self.stamp[after], self.jumps)
+        jumped = np.isin(self.stamp[after], self.jumps)
+        exact = np.isin(time, self.stamp)  # a message is true, whatever came before it
+        return inside & ((whole & ~jumped) | exact)
 
 
 def make_odometry(stamp: Floats, pose: Floats, twist: Floats) -> Odometry | None:

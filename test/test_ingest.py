@@ -1,0 +1,532 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""`wm ingest` through its command line, on bags of every kind whose truth is known."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bag_maker import Drive, drive_bag, HEIGHT, Messages, STORE1, WIDTH
+from wm_controller.cli.main import run
+from wm_controller.data.dataset import Dataset
+from wm_controller.data.resample import cut
+from wm_controller.data.static_frames import planar
+from wm_controller.data.tracks import clearance, make_commands
+
+SIZE = f'{WIDTH}x{HEIGHT}'
+
+
+@pytest.fixture
+def wm(tmp_path, capsys):
+    """Run `wm ingest`: (report, open data set)."""
+    opened = []
+
+    def ingest(*arguments, output='out.h5'):
+        path = tmp_path / output
+        code = run(['ingest', *map(str, arguments), '-o', str(path), '--size', SIZE, '--json'])
+        out, err = capsys.readouterr()
+        assert (code, err) == (0, ''), err
+        opened.append(Dataset.open(path))
+        return json.loads(out), opened[-1]
+
+    yield ingest
+    for data in opened:
+        data.close()
+
+
+@pytest.fixture
+def refusal(tmp_path, capsys):
+    """Run `wm ingest` and expect exit code 2, one line on stderr, and no file."""
+    def ingest(*arguments):
+        path = tmp_path / 'refused.h5'
+        code = run(['ingest', *map(str, arguments), '-o', str(path)])
+        out, err = capsys.readouterr()
+        assert (code, out, err.count('\n')) == (2, '', 1), (code, out, err)
+        assert not list(tmp_path.glob('*refused*'))
+        return err
+    return ingest
+
+
+def digest_of(wm, bag):
+    return wm(bag)[1].digest
+
+
+# Every kind of bag
+
+def test_every_kind_of_bag_gives_the_same_data_set(tmp_path, wm):
+    expected = digest_of(wm, drive_bag(tmp_path / 'mcap', plugin='mcap'))
+    db3 = drive_bag(tmp_path / 'db3', plugin='sqlite3')
+    packed = drive_bag(tmp_path / 'packed', plugin='sqlite3', compression='file')
+    bags = [
+        db3, packed, db3 / 'db3.db3', tmp_path / 'mcap' / 'mcap.mcap',
+        packed / next(packed.glob('*.zstd')).name,
+        drive_bag(tmp_path / 'messages', compression='message'),
+        drive_bag(tmp_path / 'storage', compression='storage'),
+        drive_bag(tmp_path / 'one.bag', store=STORE1)]
+    for bag in bags:
+        assert digest_of(wm, bag) == expected, bag
+
+
+def test_a_part_with_packed_messages_is_read_without_its_metadata(tmp_path, wm):
+    bag = drive_bag(tmp_path / 'messages', compression='message')
+    assert digest_of(wm, bag / 'messages.mcap') == digest_of(wm, bag)
+
+
+def test_a_folder_whose_recorder_was_killed_is_read_and_said(tmp_path, wm):
+    bag = drive_bag(tmp_path / 'bag', plugin='sqlite3')
+    expected = digest_of(wm, bag)
+    (bag / 'metadata.yaml').unlink()
+    report, data = wm(bag)
+    assert data.digest == expected
+    assert any('no metadata.yaml' in note for note in report['bags'][0]['notes'])
+
+
+def test_several_bags_become_one_file_that_names_them(tmp_path, wm):
+    bags = [drive_bag(tmp_path / 'a', Drive(seed=1)), drive_bag(tmp_path / 'b', Drive(seed=2))]
+    report, data = wm(*bags)
+    assert (data.n_episodes, data.column('ep_source').tolist()) == (2, [0, 1])
+    sources = json.loads(data.attributes['sources'])
+    for bag, source in zip(bags, sources):
+        content = (bag / f'{bag.name}.mcap').read_bytes()
+        assert source == {'path': str(bag), 'sha256': hashlib.sha256(content).hexdigest()}
+    assert data.attributes['command'] and report['digest'] == data.computed_digest()
+
+
+# What the columns hold
+
+def test_the_rows_are_what_the_robot_saw_and_did(tmp_path, wm):
+    drive = Drive()
+    _, data = wm(drive_bag(tmp_path / 'bag', drive), '--no-align-lag')
+    start, stop = data.stamp, np.append(data.stamp[1:], data.stamp[-1] + 0.2)
+    assert np.allclose(np.diff(data.stamp), 0.2, atol=1e-6)
+    # What was executed, not the 0.5 m/s that were commanded.
+    assert np.allclose(data.action[:, 0], drive.speed, atol=1e-5)
+    assert np.allclose(data.action[:, 1], (drive.yaw(stop) - drive.yaw(start)) / 0.2, atol=0.01)
+    assert np.allclose(data.column('command')[:, 0], 0.5, atol=1e-6)
+    assert np.allclose(data.pose, drive.pose(start), atol=5e-3)
+    assert np.allclose(data.proprio[:, 2], drive.yaw(start) - drive.yaw(start - 0.2), atol=5e-3)
+    assert np.allclose(np.hypot(*data.proprio[:, :2].T), drive.speed * 0.2, atol=2e-3)
+    assert np.allclose(data.proprio[:, 4], drive.yaw_rate(start), atol=5e-3)
+    assert np.isnan(data.clearance).all()
+    for row in (0, 30, data.n_steps - 1):
+        assert np.array_equal(data.pixels[row], drive.image(data.stamp[row]))
+
+
+def test_messages_are_aligned_by_stamp_however_late_they_arrive(tmp_path, wm):
+    rng = np.random.default_rng(5)
+    late = drive_bag(tmp_path / 'late', receipt_delay=lambda n: rng.uniform(0.0, 0.6, n))
+    prompt = drive_bag(tmp_path / 'prompt')
+    (late_report, late_data), (_, data) = (
+        wm(late, '--no-align-lag', output='late.h5'), wm(prompt, '--no-align-lag'))
+    assert any('sorted by stamp' in note for note in late_report['bags'][0]['notes'])
+    for name in ('pixels', 'stamp', 'action', 'proprio', 'pose'):
+        assert np.array_equal(late_data.column(name), data.column(name)), name
+
+
+def test_without_odometry_the_command_is_the_action_and_the_rest_is_nan(tmp_path, wm):
+    drive = Drive()
+    report, data = wm(drive_bag(tmp_path / 'bag', drive, odometry=False), '--no-align-lag')
+    bag = report['bags'][0]
+    assert (bag['action_source'], bag['aligned_by']['command']) == ('command', 'receipt')
+    stop = np.append(data.stamp[1:], data.stamp[-1] + 0.2)
+    turned = (drive.yaw(stop) - drive.yaw(data.stamp)) / 0.2
+    assert np.allclose(data.action, np.stack([np.full(turned.size, 0.5), turned], 1), atol=0.02)
+    assert np.isnan(data.proprio).all() and np.isnan(data.pose).all()
+
+
+def test_servo_commands_are_scaled_on_request(tmp_path, wm):
+    bag = drive_bag(tmp_path / 'bag', odometry=False)
+    # A negative factor turns the sign of the lag's correlation, so neither may be shifted by it.
+    plain = wm(bag, '--no-align-lag', output='c.h5')[1]
+    scaled = wm(bag, '--no-align-lag', '--action-scale', 2.0, -0.5, output='d.h5')[1]
+    assert np.allclose(scaled.action, plain.action * [2.0, -0.5], atol=1e-6)
+
+
+def test_simulated_time_brings_unstamped_commands_into_the_clock_of_the_stamps(tmp_path, wm):
+    """Receipt in wall time, headers from /clock: the Twists would lie years off the images."""
+    drive, messages = Drive(start_s=3.0), Messages()
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(time), receipt=1.7e9 + time)
+        messages.add_command(1.7e9 + time, 0.5, drive.yaw_rate(time))
+    report, data = wm(messages.write(tmp_path / 'bag'), '--no-align-lag')
+    assert np.allclose(data.action[:-1, 1], drive.yaw_rate(data.stamp[:-1] + 0.075), atol=0.05)
+    assert any('differs from the image stamps' in note for note in report['bags'][0]['notes'])
+
+
+def test_odometry_without_twist_is_derived_from_its_poses(tmp_path, wm):
+    drive, messages = Drive(), Messages()
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(time))
+    for time, pose in zip(drive.frame_times(), drive.pose(drive.frame_times())):
+        messages.add_odometry(time, pose, 0.0, 0.0)
+    report, data = wm(messages.write(tmp_path / 'bag'), '--no-align-lag')
+    assert np.allclose(data.action[:, 0], drive.speed, atol=0.02)
+    assert np.allclose(data.action[5:-5, 1], drive.yaw_rate(data.stamp[5:-5] + 0.1), atol=0.05)
+    assert any('no twist' in note for note in report['bags'][0]['notes'])
+
+
+def test_a_scan_becomes_clearance_in_the_bearings_of_the_camera(tmp_path, wm):
+    """A laser turned by 90 degrees, 0.1 m ahead, sees a post 2 m straight ahead of the robot."""
+    drive, messages = Drive(), Messages()
+    angle = -np.pi + 2 * np.pi / 360 * np.arange(360)
+    ranges = np.where(np.abs(angle + np.pi / 2) < 0.02, 1.9, np.inf)
+    messages.add_static_transform(drive.start_s - 1, 'laser', 0.1, 0.0, np.pi / 2)
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(time))
+        messages.add_command(time, 0.5, drive.yaw_rate(time))
+        messages.add_scan(time, ranges)
+    bag = messages.write(tmp_path / 'bag')
+    report, data = wm(bag)
+    ahead = data.clearance[:, 7]
+    assert np.allclose(ahead, 2.0, atol=0.02)
+    assert np.allclose(np.delete(data.clearance, 7, axis=1), 5.0, atol=1e-4)
+    assert report['bags'][0]['scan_mount']['x_m'] == pytest.approx(0.1)
+    _, moved = wm(bag, '--scan-offset', 0.3, 0.0, np.pi / 2, output='moved.h5')
+    assert np.allclose(moved.clearance[:, 7], 2.2, atol=0.02)
+    _, without = wm(bag, '--scan-topic', '', output='without.h5')
+    assert np.isnan(without.clearance).all()
+
+
+def test_invalid_beams_say_nothing_and_missing_returns_say_free():
+    bearings = np.deg2rad([30.0, 0.0, -30.0])
+    ranges = np.full(360, np.inf)
+    ranges[205:216] = np.nan  # left
+    ranges[:206] = np.where(np.arange(206) < 165, 0.0, ranges[:206])
+    found = clearance(ranges, -np.pi, np.deg2rad(1.0), 0.1, 10.0, planar(0, 0, 0), bearings)
+    assert np.allclose(found, 5.0) and not np.isnan(found).any()
+    ranges[:] = np.nan
+    found = clearance(ranges, -np.pi, np.deg2rad(1.0), 0.1, 10.0, planar(0, 0, 0), bearings)
+    assert np.isnan(found).all()
+
+
+def test_a_command_is_held_until_the_next_and_ends_with_its_time_out():
+    held = make_commands(np.array([0.0, 1.0]), np.array([[1.0, 0.0], [3.0, 0.0]]), None)
+    assert held.mean([0.5, 5.0], [1.5, 6.0])[:, 0].tolist() == [2.0, 3.0]
+    assert np.isnan(held.mean([-0.5], [0.5])).all()
+    timed = make_commands(np.array([0.0, 1.0]), np.array([[1.0, 0.0], [3.0, 0.0]]), 0.5)
+    assert timed.mean([0.25, 1.0, 5.0], [0.75, 2.0, 6.0])[:, 0].tolist() == [0.5, 1.5, 0.0]
+
+
+# Gaps, jumps, repeats
+
+def test_a_pause_of_the_recorder_ends_the_episode(tmp_path, wm):
+    pause = lambda t: (t < 1005.0) | (t > 1005.4)  # noqa: E731
+    report, data = wm(drive_bag(tmp_path / 'bag', keep=pause))
+    assert data.n_episodes == 2
+    assert report['bags'][0]['ended_by'] == {'gap': 1, 'end of recording': 1}
+    assert data.stamp[data.steps(0)][-1] < 1005.0 < 1005.4 < data.stamp[data.steps(1)][0]
+
+
+def test_single_lost_frames_do_not_end_an_episode(tmp_path, wm):
+    lost = lambda t: np.arange(t.size) % 7 != 3  # noqa: E731
+    report, data = wm(drive_bag(tmp_path / 'bag', keep=lost))
+    assert data.n_episodes == 1 and report['bags'][0]['gap_limit_s'] == pytest.approx(0.15)
+
+
+def test_repeated_frames_are_dropped_counted_and_never_stored(tmp_path, wm):
+    drive, messages = Drive(), Messages()
+    for i, time in enumerate(drive.frame_times()):
+        shown = drive.frame_times()[i - 1] if i % 10 == 4 else time
+        messages.add_image(time, drive.image(shown))
+        messages.add_command(time, 0.5, drive.yaw_rate(time))
+    report, data = wm(messages.write(tmp_path / 'bag'))
+    assert report['bags'][0]['dropped']['repeated frames'] == 24
+    assert data.n_episodes == 1
+    for row in range(data.n_steps):
+        assert np.array_equal(data.pixels[row], drive.image(data.stamp[row]))
+
+
+def test_a_camera_that_hangs_ends_the_episode(tmp_path, wm):
+    drive, messages = Drive(), Messages()
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(1005.0 if 1005.0 <= time < 1007.0 else time))
+        messages.add_command(time, 0.5, drive.yaw_rate(time))
+    report, data = wm(messages.write(tmp_path / 'bag'))
+    assert report['bags'][0]['ended_by']['no fresh frame'] == 1 and data.n_episodes == 2
+    assert report['bags'][0]['dropped']['repeated frames'] == 39
+
+
+def test_a_jump_of_the_odometry_ends_the_episode(tmp_path, wm):
+    drive, messages = Drive(), Messages()
+    times = drive.frame_times()
+    for time, pose in zip(times, drive.pose(times)):
+        messages.add_image(time, drive.image(time))
+        moved = pose + [3.0, -1.0, 0.0] if time >= 1006.0 else pose
+        messages.add_odometry(time, moved, drive.speed, drive.yaw_rate(time))
+    report, data = wm(messages.write(tmp_path / 'bag'), '--no-align-lag')
+    assert report['bags'][0]['ended_by']['jump of the odometry'] == 1 and data.n_episodes == 2
+    assert np.hypot(*data.proprio[:, :2].T).max() < 0.2  # the jump is in no row
+
+
+def test_a_clock_that_was_set_back_ends_the_episode(tmp_path, wm):
+    drive, messages = Drive(), Messages()
+    for time in drive.frame_times():
+        stamp = time - 4.0 if time >= 1006.0 else time
+        messages.add_image(stamp, drive.image(time), receipt=time)
+        messages.add_command(stamp, 0.5, drive.yaw_rate(time), stamped=True, receipt=time)
+    report, data = wm(messages.write(tmp_path / 'bag'), '--no-align-lag')
+    assert report['bags'][0]['ended_by']['clock set back'] == 1 and data.n_episodes == 2
+    second = data.steps(1)
+    assert np.allclose(data.action[second][:-1, 1],
+                       drive.yaw_rate(data.stamp[second][:-1] + 4.075), atol=0.05)
+
+
+def test_short_episodes_are_dropped_and_counted(tmp_path, wm):
+    pause = lambda t: (t < 1001.5) | (t > 1002.0)  # noqa: E731
+    report, data = wm(drive_bag(tmp_path / 'bag', keep=pause), '--no-align-lag')
+    assert data.n_episodes == 1
+    assert report['bags'][0]['dropped']['short episodes'] == 1
+    assert report['bags'][0]['dropped']['steps in short episodes'] == 8
+
+
+@pytest.mark.parametrize('camera_hz, rate', [(14.0, 5.0), (30.0, 4.0), (10.0, 10.0), (7.3, 2.0)])
+def test_steps_keep_their_period_whatever_the_camera_does(camera_hz, rate):
+    stamp = np.arange(0, 60, 1 / camera_hz)
+    stamp = stamp + np.random.default_rng(0).uniform(-0.005, 0.005, stamp.size)
+    pieces = cut(stamp, np.ones(stamp.size, bool), np.empty(0), 1 / rate, 1.0)
+    assert len(pieces.episodes) == 1
+    taken = stamp[pieces.episodes[0]]
+    assert taken.size == pytest.approx(60 * rate, abs=2)
+    ideal = taken[0] + np.arange(taken.size) / rate
+    assert np.abs(taken - ideal).max() <= 0.5 / camera_hz + 0.01  # no drift
+
+
+# The lag of the picture
+
+@pytest.mark.parametrize('lag_s', [0.0, 0.16, 0.4])
+@pytest.mark.parametrize('odometry', [True, False])
+def test_the_lag_of_the_camera_is_found_and_taken_out(tmp_path, wm, lag_s, odometry):
+    drive = Drive(camera_lag_s=lag_s)
+    report, data = wm(drive_bag(tmp_path / 'bag', drive, odometry=odometry))
+    lag = report['bags'][0]['lag']
+    assert lag['lag_s'] == pytest.approx(lag_s, abs=0.03)
+    assert lag['aligned'] and lag['correlation'] > 0.9
+    assert lag['against'] == ('odometry' if odometry else 'command')
+    shown = data.stamp - lag_s  # the moment that the picture shows
+    assert np.allclose(data.action[:-1, 1], (drive.yaw(shown[1:]) - drive.yaw(shown[:-1])) / 0.2,
+                       atol=0.06)
+
+
+def test_the_lag_is_reported_but_not_used_where_that_is_asked(tmp_path, wm):
+    report, data = wm(drive_bag(tmp_path / 'bag', Drive(camera_lag_s=0.3)), '--no-align-lag')
+    lag = report['bags'][0]['lag']
+    assert lag['lag_s'] == pytest.approx(0.3, abs=0.03) and not lag['aligned']
+    assert np.allclose(data.pose, Drive().pose(data.stamp), atol=5e-3)
+
+
+def test_a_picture_that_does_not_follow_the_commands_is_not_aligned(tmp_path, wm):
+    drive, messages = Drive(), Messages()
+    rng = np.random.default_rng(1)
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(time))
+        messages.add_command(time, 0.5, rng.normal())
+    report, _ = wm(messages.write(tmp_path / 'bag'))
+    lag = report['bags'][0]['lag']
+    assert not lag['convincing'] and not lag['aligned'] and 'correlation' in lag['reason']
+
+
+# Images
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'yuv422_yuy2'])
+@pytest.mark.parametrize('pad', [0, 12])
+def test_every_encoding_gives_the_picture(tmp_path, wm, encoding, pad):
+    drive, messages = Drive(duration_s=3.0), Messages()
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(time), encoding=encoding, pad=pad)
+        messages.add_command(time, 0.5, 0.1)
+    _, data = wm(messages.write(tmp_path / 'bag'))
+    expected = np.stack([drive.image(t) for t in data.stamp]).astype(int)
+    if encoding == 'mono8':
+        grey = expected @ [0.299, 0.587, 0.114]
+        expected = np.repeat(grey[..., None], 3, axis=-1)
+    difference = np.abs(data.pixels[:].astype(int) - expected)
+    assert difference.mean() < (12.0 if 'yuv' in encoding else 0.6)
+    assert data.pixels[:].std() > 20
+
+
+def bag_of_images(path, change=None, count=40, drive=None, **fields):
+    """Bag of drive and commands; `change(i)` gives the fields to spoil in image i."""
+    drive, messages = drive or Drive(), Messages()
+    for i, time in enumerate(drive.frame_times()[:count]):
+        messages.add_image(time, drive.image(time), **(change(i) if change else fields))
+        messages.add_command(time, 0.5, 0.1)
+    return messages.write(path)
+
+
+def test_unreadable_images_are_dropped_counted_and_named(tmp_path, wm):
+    empty = {'height': 0, 'width': 0, 'step': 0, 'data': np.zeros(0, np.uint8)}
+    bag = bag_of_images(tmp_path / 'bag', lambda i: {
+        10: {'encoding': 'weird7'}, 20: empty,
+        30: {'data': np.zeros(5, np.uint8)}}.get(i, {}), count=100)
+    dropped = wm(bag)[0]['bags'][0]['dropped']
+    assert dropped["unreadable image: unknown encoding 'weird7'"] == 1
+    assert dropped['unreadable image: zero size (0x0)'] == 1
+    assert sum(n for what, n in dropped.items() if 'do not hold' in what) == 1
+
+
+@pytest.mark.parametrize('fields, reason', [
+    ({'encoding': 'weird7'}, "unknown encoding 'weird7' (40)"),
+    ({'height': 0, 'width': 0, 'step': 0, 'data': np.zeros(0, np.uint8)}, 'zero size (0x0) (40)'),
+    ({'data': np.zeros(7, np.uint8)}, '7 bytes do not hold')])
+def test_a_bag_of_unreadable_images_is_refused(tmp_path, refusal, fields, reason):
+    line = refusal(bag_of_images(tmp_path / 'bag', **fields))
+    assert 'none of the 40 images on /camera/image_raw' in line and reason in line
+
+
+def test_a_cut_off_jpeg_is_not_taken_for_a_picture(tmp_path, wm):
+    drive, messages = Drive(duration_s=5.0), Messages()
+    for i, time in enumerate(drive.frame_times()):
+        messages.add_compressed(time, drive.image(time))
+        messages.add_command(time, 0.5, 0.1)
+        if i == 50:
+            content = messages.rows[-2][3]
+            object.__setattr__(content, 'data', content.data[:-40])
+    report, _ = wm(messages.write(tmp_path / 'bag'))
+    assert report['bags'][0]['dropped']['unreadable image: cut off JPEG'] == 1
+
+
+# Topics
+
+def test_two_cameras_are_not_guessed_between(tmp_path, wm, refusal):
+    drive, messages = Drive(duration_s=4.0), Messages()
+    for time in drive.frame_times():
+        for topic in ('/left/image_raw', '/right/image_raw', '/right/depth/image_raw'):
+            messages.add_image(time, drive.image(time), topic=topic)
+        messages.add_compressed(time, drive.image(time), topic='/right/image_raw/compressed')
+        messages.add_command(time, 0.5, 0.1)
+    bag = messages.write(tmp_path / 'bag')
+    line = refusal(bag)
+    assert '/left/image_raw, /right/image_raw;' in line and '--image-topic' in line
+    report, _ = wm(bag, '--image-topic', '/right/image_raw/compressed')
+    assert report['bags'][0]['topics']['image'] == '/right/image_raw/compressed'
+
+
+def test_a_named_topic_must_be_there_and_of_its_type(tmp_path, refusal):
+    bag = drive_bag(tmp_path / 'bag', Drive(duration_s=3.0))
+    assert '/nope (--image-topic)' in refusal(bag, '--image-topic', '/nope')
+    assert 'expected nav_msgs/msg/Odometry' in refusal(bag, '--odom-topic', '/cmd_vel')
+
+
+def test_a_bag_without_images_is_refused_with_its_topics(tmp_path, refusal):
+    messages = Messages()
+    for time in np.arange(0, 5, 0.1):
+        messages.add_command(1000 + time, 0.1, 0.0)
+    line = refusal(messages.write(tmp_path / 'bag'))
+    assert 'no image topic' in line and '/cmd_vel (Twist)' in line
+
+
+def test_a_bag_in_which_nothing_says_what_the_robot_did_is_refused(tmp_path, refusal):
+    bag = drive_bag(tmp_path / 'bag', Drive(duration_s=3.0), odometry=False, commands=False)
+    assert 'neither odometry nor a command topic' in refusal(bag)
+
+
+def test_a_bag_without_messages_is_refused(tmp_path, refusal):
+    assert 'no messages at all' in refusal(Messages().write(tmp_path / 'bag'))
+
+
+# Broken input
+
+def test_what_is_no_bag_is_refused(tmp_path, refusal):
+    text, empty, folder = tmp_path / 'a.txt', tmp_path / 'b.mcap', tmp_path / 'folder'
+    text.write_text('hello')
+    empty.touch()
+    folder.mkdir()
+    for path, reason in ((tmp_path / 'no', 'no such file'), (text, 'is not a bag'),
+                         (empty, 'empty file'), (folder, 'is not a bag')):
+        line = refusal(path)
+        assert str(path) in line and reason in line
+
+
+@pytest.mark.parametrize('suffix', ['.mcap', '.db3', '.bag', '.mcap.zstd'])
+def test_a_foreign_file_with_the_name_of_a_bag_is_refused(tmp_path, refusal, suffix):
+    path = tmp_path / f'x{suffix}'
+    path.write_bytes(b'hello world, this is no bag' * 100)
+    line = refusal(path)
+    assert str(path) in line and ('damaged' in line or 'truncated' in line)
+
+
+@pytest.mark.parametrize('kind', ['mcap', 'sqlite3', 'ros1'])
+@pytest.mark.parametrize('keep', [0.02, 0.5, 0.95])
+def test_a_truncated_bag_is_refused_with_its_remedy(tmp_path, refusal, kind, keep):
+    if kind == 'ros1':
+        path = drive_bag(tmp_path / 'x.bag', Drive(duration_s=3.0), store=STORE1)
+        file = path
+    else:
+        path = drive_bag(tmp_path / 'x', Drive(duration_s=3.0), plugin=kind)
+        file = next(p for p in path.iterdir() if p.suffix in ('.mcap', '.db3'))
+    content = file.read_bytes()
+    file.write_bytes(content[:int(len(content) * keep)])
+    line = refusal(path)
+    assert str(path) in line and 'copy it again, or repair it' in line
+
+
+def test_missing_parts_are_named(tmp_path, refusal):
+    bag = drive_bag(tmp_path / 'bag', Drive(duration_s=3.0))
+    (bag / 'bag.mcap').rename(bag / 'renamed.mcap')
+    line = refusal(bag)
+    assert '1 of 1 parts of the bag are missing: bag.mcap' in line
+
+
+def test_damaged_metadata_is_refused(tmp_path, refusal):
+    bag = drive_bag(tmp_path / 'bag', Drive(duration_s=3.0))
+    for text in ('{', 'other: 1', 'rosbag2_bagfile_information: [1]'):
+        (bag / 'metadata.yaml').write_text(text)
+        assert 'not the metadata of a rosbag2 bag' in refusal(bag)
+
+
+def test_one_bad_bag_among_good_ones_stops_before_anything_is_written(tmp_path, refusal):
+    good = drive_bag(tmp_path / 'good', Drive(duration_s=3.0))
+    assert 'no such file' in refusal(good, tmp_path / 'bad')
+
+
+def test_a_camera_slower_than_the_steps_is_refused_with_a_rate_that_fits(tmp_path, refusal):
+    line = refusal(drive_bag(tmp_path / 'bag', Drive(camera_hz=3.0)))
+    assert 'camera has 3 Hz, slower than --rate 5' in line and 'use --rate 2' in line
+
+
+def test_a_recording_of_only_short_pieces_is_refused(tmp_path, refusal):
+    line = refusal(drive_bag(tmp_path / 'bag', Drive(duration_s=1.0)))
+    assert 'no episode of at least 10 steps' in line and '--min-steps' in line
+
+
+@pytest.mark.parametrize('option, value, reason', [
+    ('--rate', '0', '--rate is 0, allowed is 0.1 to 100'), ('--size', '96', "--size is '96'"),
+    ('--size', '0x72', '--size width is 0'), ('--min-steps', '1', '--min-steps is 1'),
+    ('--max-gap', '-1', '--max-gap is -1')])
+def test_options_out_of_range_are_refused_with_value_and_range(tmp_path, refusal, option, value,
+                                                               reason):
+    assert reason in refusal(tmp_path / 'any', option, value)
+
+
+def test_the_recording_itself_is_never_overwritten(tmp_path, capsys):
+    bag = drive_bag(tmp_path / 'bag', Drive(duration_s=3.0)) / 'bag.mcap'
+    before = bag.read_bytes()
+    assert run(['ingest', str(bag), '-o', str(bag)]) == 2
+    assert 'is not a data set' in capsys.readouterr().err
+    assert bag.read_bytes() == before
+
+
+def test_a_full_disk_ends_with_one_line_and_no_file(tmp_path):
+    bag = drive_bag(tmp_path / 'bag', Drive(duration_s=5.0))
+    script = ('import resource, sys\nfrom wm_controller.cli.main import main\n'
+              'resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\nmain()\n')
+    out = tmp_path / 'out'
+    out.mkdir()
+    done = subprocess.run([sys.executable, '-c', script, 'ingest', str(bag), '-o',
+                           str(out / 'a.h5')], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stderr.count('\n') == 1, done.stderr
+    assert 'cannot be written' in done.stderr and not list(out.iterdir())
+
+
+def test_without_json_it_prints_a_table_of_what_was_dropped(tmp_path, capsys):
+    bag = drive_bag(tmp_path / 'bag', keep=lambda t: (t < 1005.0) | (t > 1006.0))
+    assert run(['ingest', str(bag), '-o', str(tmp_path / 'a.h5')]) == 0
+    out = capsys.readouterr().out
+    for text in ('2 episodes', 'dropped: frames between', 'ended by: gap', '/odom', 'digest'):
+        assert text in out, text
+    shutil.rmtree(bag)
