@@ -25,7 +25,9 @@ def bench_guardrail(samples: int) -> dict[str, Any]:
     with running(NODES, environment):
         probe = subprocess.run(
             [sys.executable, '-m', 'wm_controller.nodes.latency_probe', f'--samples={samples}'],
-            env=environment, capture_output=True, text=True,
+            env=environment,
+            capture_output=True,
+            text=True,
         )
     if probe.returncode:
         reason = (probe.stderr.strip().splitlines() or ['no reason given'])[-1]

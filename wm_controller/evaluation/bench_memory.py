@@ -39,9 +39,17 @@ def bench_memory(model: str, drive_s: float, allow_ungated: bool = False) -> dic
     with running(nodes, environment) as processes:
         # A goal that is too far to reach in the time: the planner works all along.
         goal = subprocess.run(
-            [sys.executable, '-m', 'wm_controller.nodes.send_goal', '30', '0',
-             f'--wait={drive_s}'],
-            env=environment, capture_output=True, text=True,
+            [
+                sys.executable,
+                '-m',
+                'wm_controller.nodes.send_goal',
+                '30',
+                '0',
+                f'--wait={drive_s}',
+            ],
+            env=environment,
+            capture_output=True,
+            text=True,
         )
         if 'no active controller' in goal.stderr:
             raise InputError('the controller did not become active: see its output above')

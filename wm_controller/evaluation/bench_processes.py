@@ -40,7 +40,9 @@ def running(
             log = stack.enter_context((folder / f'{name}.log').open('wb'))
             process = subprocess.Popen(
                 [sys.executable, '-m', module, *arguments],
-                env=dict(environment), stdout=log, stderr=subprocess.STDOUT,
+                env=dict(environment),
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
             stack.callback(_end, process)
             processes[name] = process

@@ -22,7 +22,7 @@ from wm_controller.evaluation.records import Episode, Trace
 
 ROBOT_RADIUS_M = 0.18
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     'font.family': 'sans-serif',
     'font.size': 9,
     'axes.edgecolor': palette.GRID,
@@ -156,7 +156,7 @@ def drive_map(
 def _draw_scale(axes: Axes, floor: Floor) -> None:
     """Draw one metre in the lower right corner, within the outer wall's width."""
     right, low = floor.x[-1] - 0.35, floor.y[0] + 0.30
-    label = {'ha': 'center', 'va': 'bottom', 'fontsize': 8, 'color': palette.FAINT}
+    label: dict[str, Any] = {'ha': 'center', 'va': 'bottom', 'fontsize': 8, 'color': palette.FAINT}
     axes.plot([right - 1, right], [low, low], color=palette.FAINT, lw=2, zorder=9)
     axes.text(right - 0.5, low + 0.06, '1 m', zorder=9, **label)
 
@@ -168,7 +168,10 @@ def latency_histogram(latencies_s: Sequence[float], limit_s: float) -> str:
         values = 1e3 * np.asarray(latencies_s)
         top = max(limit_s * 1e3 * 1.15, float(np.percentile(values, 99.5)) * 1.1)
         counts, _, _ = axes.hist(
-            np.clip(values, 0, top), bins=np.linspace(0, top, 49), color=palette.DRIVEN, alpha=0.85
+            np.clip(values, 0, top),
+            bins=[float(edge) for edge in np.linspace(0, top, 49)],
+            color=palette.DRIVEN,
+            alpha=0.85,
         )
         high = float(max(counts))
         for at, text, colour in (

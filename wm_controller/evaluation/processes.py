@@ -13,14 +13,13 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from types import TracebackType
 from typing import Any
 
 import psutil
 
 from wm_controller.errors import InputError
-from wm_controller.resources import share_directory
+from wm_controller.resources import dds_environment
 
 PATIENCE_S = (6.0, 2.0, 1.0)  # after SIGINT, SIGTERM, SIGKILL
 LOG_LINES = 12
@@ -73,9 +72,7 @@ def ros_environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment.setdefault('ROS_DOMAIN_ID', str(random.SystemRandom().randint(1, 100)))
     environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    profile = share_directory() / 'config' / 'fastdds.xml'
-    if profile.is_file():
-        environment.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(profile))
+    environment.update(dds_environment(environment))
     environment.setdefault('PYTHONUNBUFFERED', '1')
     return environment
 
@@ -166,8 +163,7 @@ class Graph:
     def stop(self) -> None:
         """Stop every process, politely first; none is left afterwards."""
         self._cpu_s = self.cpu_seconds()
-        for name, process in self._running.items():
-            del name
+        for process in self._running.values():
             for what, patience_s in zip(
                 (signal.SIGINT, signal.SIGTERM, signal.SIGKILL), PATIENCE_S
             ):
@@ -178,14 +174,6 @@ class Graph:
                     process.wait(patience_s)
                 except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
                     continue
-
-    def wait_for(self, ready: Any, timeout_s: float, what: str) -> None:
-        """Poll `ready()` until it is true; raises if a node dies or time runs out."""
-        end = time.monotonic() + timeout_s
-        while not ready():
-            self.check()
-            if time.monotonic() > end:
-                raise InputError(f'{what} within {timeout_s:g} s; the logs are in {self._logs}')
 
 
 def _die_with_parent() -> None:

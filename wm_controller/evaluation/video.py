@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ def write_video(
     temporary = path.with_name(f'.{path.stem}.partial{path.suffix}')
     try:
         with av.open(str(temporary), 'w', options={'movflags': '+faststart'}) as container:
-            stream = container.add_stream(encoder, rate=rate_hz)
+            stream: Any = container.add_stream(encoder, rate=rate_hz)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, 'yuv420p'
             stream.time_base = Fraction(1, rate_hz)
             if encoder == 'libx264':
@@ -106,7 +107,7 @@ def _place(picture: np.ndarray, panel: np.ndarray, column: int) -> None:
 
 
 def _camera_panel(jpeg: bytes) -> np.ndarray:
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    image = np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR))[..., ::-1]
     scale = min(PANEL / image.shape[1], (HEIGHT - STATUS - 2 * GAP) / image.shape[0])
     size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
     resized = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
