@@ -28,6 +28,7 @@ from std_srvs.srv import Trigger
 from wm_controller.nodes import qos, runtime
 from wm_controller.nodes.camera_watch import CameraWatch
 from wm_controller.nodes.controller_parameters import ControllerSettings, PARAMETERS
+from wm_controller.nodes.controller_status import Snapshot
 from wm_controller.nodes.conversions import (
     measured_at,
     MessageError,
@@ -41,13 +42,11 @@ from wm_controller.nodes.frames import GoalFrames
 from wm_controller.nodes.images import read_compressed, read_image
 from wm_controller.nodes.lifecycle import ManagedNode
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
-from wm_controller.nodes.report import Complaints, ERROR, OK, to_diagnostics, to_status, WARN
+from wm_controller.nodes.report import Complaints, to_diagnostics
 from wm_controller.planning.contract import ImageGoal, Plan, PoseGoal
 
 MONITOR_PERIOD_S = 0.1
 STATUS_EVERY, DIAGNOSTICS_EVERY = 5, 10  # monitor periods
-WARN_STATES = ('lost', 'unreachable')
-
 MakeDriver = Callable[[ControllerSettings], tuple[Driver, str, float]]
 
 
@@ -241,10 +240,10 @@ class ControllerNode(ManagedNode):
             self._ticks += 1
             if self._loop is not None:
                 self._watch_camera(self._loop)
-            if self._ticks % STATUS_EVERY == 0 or self._key() != self._status_key:
+            if self._ticks % STATUS_EVERY == 0 or self._snapshot().key != self._status_key:
                 self._report()
             if self._ticks % DIAGNOSTICS_EVERY == 0:
-                self._diagnostics.publish(to_diagnostics(self._now(), self._diagnosis()))
+                self._diagnose()
         except Exception as error:
             self._complaints('monitor', f'monitor: {type(error).__name__}: {error}')
 
@@ -264,51 +263,29 @@ class ControllerNode(ManagedNode):
             self.get_logger().info(f'images come again on {self._image_topic}')
         self._stale = stale
 
-    def _state(self) -> str:
-        if self.refusal and self.state_label != 'active':
-            return 'fault'
-        if self._loop is None:
-            return 'idle'
-        return 'fault' if self._stale else self._loop.condition.state
-
-    def _key(self) -> tuple[str, ...]:
-        return (self._state(), self._goal, self.state_label, self._model)
+    def _snapshot(self) -> Snapshot:
+        loop = self._loop
+        return Snapshot(
+            self.state_label, self.refusal, self._goal, self._model, self._advice, self._stale,
+            None if loop is None else loop.condition,
+            0 if loop is None else loop.counts['deadline_misses'])
 
     def _report(self) -> None:
-        self._status_key = self._key()
-        self._status.publish(to_status('controller', *self._verdict(), self._figures()))
+        snapshot = self._snapshot()
+        self._status_key = snapshot.key
+        self._status.publish(snapshot.status('controller'))
 
-    def _verdict(self) -> tuple[bytes, str]:
-        state = self._state()
-        if state == 'fault':
-            error = self._loop.condition.error if self._loop is not None else self.refusal
-            return ERROR, self._stale or error
-        if self._loop is None:
-            return OK, self.state_label
-        if state in WARN_STATES or self._advice:
-            return WARN, self._advice or f'{state}: {self._goal}'
-        return OK, state
-
-    def _figures(self) -> dict[str, Any]:
-        loop = self._loop
-        return {
-            'state': self._state(),
-            'goal': self._goal,
-            'plan_ms': loop.condition.plan_ms if loop is not None else 0.0,
-            'deadline_misses': loop.counts['deadline_misses'] if loop is not None else 0,
-            'model': self._model,
-            'goal_distance': loop.condition.goal_distance if loop is not None else float('nan'),
-        }
-
-    def _diagnosis(self) -> DiagnosticStatus:
-        figures = {**self._figures(), 'lifecycle': self.state_label}
+    def _diagnose(self) -> None:
+        more: dict[str, Any] = {'lifecycle': self.state_label}
         if self._loop is not None:
-            figures.update(self._loop.figures())
+            more.update(self._loop.figures())
         for topic, count in self._complaints.counts.items():
-            figures[f'dropped_{topic}'] = count
+            more[f'dropped_{topic}'] = count
         if self._complaints.last:
-            figures['last_complaint'] = self._complaints.last
-        return to_status(f'{self.get_fully_qualified_name()}: driving', *self._verdict(), figures)
+            more['last_complaint'] = self._complaints.last
+        self._diagnostics.publish(to_diagnostics(
+            self._now(), self._snapshot().status(f'{self.get_fully_qualified_name()}: driving',
+                                                 more)))
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -144,20 +144,36 @@ class DriveLoop:
         with self._lock:
             self._generation += 1
             self._orders.append(lambda: self._driver.set_goal(goal))
+            # the last goal's `reached` must not be read as this one's
+            self.condition = Condition('idle' if goal is None else 'planning')
         if goal is None:
-            self.condition = Condition()
             self._outlet.halt()
+
+    def hold(self) -> None:
+        """Stop for now and keep the goal: a plan under way is not sent any more."""
+        with self._lock:
+            self._generation += 1
+        self._outlet.halt()
+
+    def figures(self) -> dict[str, float]:
+        """Counts since the start, and percentiles of the last minute in milliseconds."""
+        found: dict[str, float] = dict(self.counts)
+        for name, times_s in (('latency', self.latencies_s), ('plan', self.plan_times_s)):
+            recent = list(times_s)
+            for percent in (50, 95, 99) if recent else ():
+                found[f'{name}_ms_p{percent}'] = float(1e3 * np.percentile(recent, percent))
+        return found
 
     def reset(self) -> None:
         """Forget everything seen and the goal: the clock jumped, or the robot was moved."""
         with self._lock:
             self._generation += 1
             self._orders = [lambda: self._driver.set_goal(None), self._forget]
+            self.condition = Condition()
         self._odometry.clear()
         self._pacer.reset()
         self._newest = None
         self._used_stamp = self._cycle_started = -float('inf')
-        self.condition = Condition()
         self._outlet.halt()
 
     def stop(self) -> None:
