@@ -40,9 +40,16 @@ class Imagination:
     @torch.no_grad()
     def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None) -> Future:
         """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
-        count, steps = actions.shape[:2]
+        count = len(actions)
         tensor = torch.from_numpy(actions.astype(np.float32))
         states, changes = self.model.imagine(state.expand(count, -1), tensor)
+        return self.read(states, changes, actions, goal)
+
+    @torch.no_grad()
+    def read(self, states: torch.Tensor, changes: torch.Tensor, actions: Floats,
+             goal: Floats | None) -> Future:
+        """Read a future off states (N, T + 1, S) and the pose changes (N, T, 3) between them."""
+        count, steps = actions.shape[:2]
         poses = np.zeros((count, steps + 1, 3))
         moves = changes.numpy().astype(float)
         for t in range(steps):

@@ -46,8 +46,8 @@ def admissible(future: Future, poses: Floats, situation: Situation, memory: Free
     if backing.any():
         rear = poses[:, 1:].copy()
         reach = config.footprint.reach
-        rear[..., 0] -= 0.8 * reach * np.cos(rear[..., 2])
-        rear[..., 1] -= 0.8 * reach * np.sin(rear[..., 2])
+        rear[..., 0] -= reach * np.cos(rear[..., 2])
+        rear[..., 1] -= reach * np.sin(rear[..., 2])
         known = memory.known_free(rear[..., :2])
         clear &= ~(backing & ~known).any(-1)
     return np.asarray(clear)

@@ -58,7 +58,7 @@ def back_off(pose: Floats, memory: FreeSpace, config: PilotConfig) -> Floats:
     if limits.min_v < 0:
         for w in (0.0, 0.5, -0.5, 1.0, -1.0):
             poses = integrate(pose, 0.6 * limits.min_v, w * limits.max_w * 0.5, times)
-            rear = poses[:, :2] - 0.8 * reach * np.stack(
+            rear = poses[:, :2] - reach * np.stack(
                 [np.cos(poses[:, 2]), np.sin(poses[:, 2])], -1)
             open_ = memory.known_free(rear) & (
                 memory.clearance_at(poses[:, :2]) > reach - 0.02)
@@ -66,7 +66,7 @@ def back_off(pose: Floats, memory: FreeSpace, config: PilotConfig) -> Floats:
             if length > best_length + 0.5:
                 best = np.array([0.6 * limits.min_v, w * limits.max_w * 0.5])
                 best_length = length
-    if best_length >= 2 or len(config.footprint.vertices) > 1:
+    if best_length >= 4 or len(config.footprint.vertices) > 1:
         return best
     angles = pose[2] + np.deg2rad(np.arange(-180, 180, 15))
     ahead = pose[:2] + 0.5 * np.stack([np.cos(angles), np.sin(angles)], -1)

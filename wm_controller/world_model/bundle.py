@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One `.safetensors` file with weights and, as JSON, everything needed to use them."""
 
+import contextlib
 from dataclasses import dataclass
 import hashlib
 import json
@@ -70,7 +71,8 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise InputError(f'{path}: cannot be written ({error.strerror}); free space or choose '
                          'another path') from error
 

@@ -1,0 +1,294 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+import time
+
+from drawn_world import draw
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+import torch
+
+from wm_controller.data.schema import CLEARANCE_BEARINGS
+from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning import objectives
+from wm_controller.planning import recovery
+from wm_controller.planning.config import PilotConfig
+from wm_controller.planning.config import RobotLimits
+from wm_controller.planning.config import SolverConfig
+from wm_controller.planning.imagination import Future
+from wm_controller.planning.pilot import ImageGoal
+from wm_controller.planning.pilot import Observation
+from wm_controller.planning.pilot import Pilot
+from wm_controller.planning.pilot import PoseGoal
+from wm_controller.planning.solver import arcs
+from wm_controller.planning.solver import shifted
+from wm_controller.planning.solver import solve
+from wm_controller.safety.geometry import integrate
+from wm_controller.safety.sweep import trajectories_clear
+from wm_controller.world_model.bundle import load_bundle
+from wm_controller.world_model.bundle import save_bundle
+from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.spec import Architecture
+from wm_controller.world_model.spec import ModelSpec
+
+LIMITS = RobotLimits()
+FOREVER = float('inf')
+
+
+def search(evaluate, *, seed=0, start=None, config=None, deadline=FOREVER):
+    steps = 12
+    return solve(evaluate, np.zeros((steps, 2)) if start is None else start,
+                 arcs(LIMITS, steps, 0.5), LIMITS, config or SolverConfig(),
+                 np.random.default_rng(seed), deadline)
+
+
+def test_the_search_comes_near_an_optimum_that_no_proposal_has():
+    target = np.stack([0.25 + 0.1 * np.sin(np.arange(12) / 4), 0.5 * np.cos(np.arange(12) / 5)],
+                      -1)
+    solution = search(lambda a: ((a - target) ** 2).sum((1, 2)),
+                      config=SolverConfig(candidates=(200, 200, 200, 200)))
+    assert solution.cost < 0.35 * min(((arcs(LIMITS, 12, 0.5) - target) ** 2).sum((1, 2)))
+
+
+@given(st.integers(0, 10 ** 6))
+@settings(max_examples=20)
+def test_every_candidate_is_within_the_limits_and_removed_ones_never_win(seed):
+    rng = np.random.default_rng(seed)
+    seen = []
+
+    def evaluate(actions):
+        seen.append(actions)
+        cost = rng.random(len(actions))
+        cost[actions[:, 0, 0] > 0.2] = np.inf
+        return cost
+
+    solution = search(evaluate, seed=seed)
+    every = np.concatenate(seen)
+    assert (every[..., 0] >= LIMITS.min_v).all() and (every[..., 0] <= LIMITS.max_v).all()
+    assert (np.abs(every[..., 1]) <= LIMITS.max_w).all()
+    assert solution.actions[0, 0] <= 0.2
+
+
+def test_with_every_candidate_removed_there_is_no_solution():
+    solution = search(lambda a: np.full(len(a), np.inf))
+    assert np.isinf(solution.cost)
+
+
+def test_the_deadline_ends_the_search_after_the_first_round():
+    def slow(actions):
+        time.sleep(0.02)
+        return (actions ** 2).sum((1, 2))
+
+    assert search(slow, deadline=time.perf_counter() + 0.005).rounds == 1
+    assert search(slow).rounds == len(SolverConfig().candidates)
+
+
+def test_a_warm_start_moves_on_by_parts_of_a_step():
+    sequence = np.arange(8.0).reshape(4, 2)
+    assert np.allclose(shifted(sequence, 0.0), sequence)
+    assert np.allclose(shifted(sequence, 1.0)[:3], sequence[1:])
+    assert np.allclose(shifted(sequence, 0.5)[0], sequence[:2].mean(0))
+    assert np.allclose(shifted(sequence, 99.0), sequence[-1])
+
+
+@pytest.fixture(scope='module')
+def bundle(tmp_path_factory):
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    spec = ModelSpec(
+        clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()), architecture=Architecture(
+            encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
+            head_hidden=16))
+    path = tmp_path_factory.mktemp('bundle') / 'small.safetensors'
+    save_bundle(path, WorldModel(spec), gates={'passed': True}, training={},
+                energy_quantiles=tuple(np.linspace(0, 3, 101)))
+    return load_bundle(path)
+
+
+def future_of(actions, *, clearance=3.0):
+    """What a perfect model of the base would imagine."""
+    count, steps = actions.shape[:2]
+    poses = np.zeros((count, steps + 1, 3))
+    for t in range(steps):
+        poses[:, t + 1] = integrate(poses[:, t], actions[:, t, 0], actions[:, t, 1], 0.2)
+    chosen = np.arange(2, steps + 1, 2)
+    return Future(actions, poses, chosen, np.full((count, len(chosen), 15), clearance), None)
+
+
+def situation(goal=(4.0, 0.0), obstacles=None, memory=None):
+    memory = memory or FreeSpace(0.18)
+    memory.occupy_track(0.0, np.zeros(3))
+    goal = np.array(goal)
+    points = np.zeros((0, 2)) if obstacles is None else np.asarray(obstacles, float)
+    return memory, objectives.Situation(np.zeros(3), goal, points, memory.cost_to_go(goal),
+                                        np.zeros(2))
+
+
+def test_what_would_touch_a_remembered_obstacle_is_removed_not_penalised():
+    memory, state = situation(obstacles=[[0.6, 0.0]])
+    straight, aside = np.tile([0.5, 0.0], (12, 1)), np.tile([0.3, 1.5], (12, 1))
+    cost = objectives.cost(future_of(np.stack([straight, aside])), state, memory, PilotConfig())
+    assert np.isinf(cost[0]) and np.isfinite(cost[1])
+
+
+@given(st.lists(st.tuples(st.floats(-1, 2), st.floats(-1.5, 1.5)), max_size=30),
+       st.integers(0, 1000))
+@settings(max_examples=30)
+def test_the_planner_judges_a_trajectory_as_the_guardrail_geometry_does(points, seed):
+    rng = np.random.default_rng(seed)
+    actions = np.clip(rng.normal([0.3, 0], [0.2, 0.8], (10, 12, 2)), [0, -1.5], [0.5, 1.5])
+    memory, state = situation(obstacles=np.array(points).reshape(-1, 2))
+    config = PilotConfig()
+    future = future_of(actions)
+    judged = np.isfinite(objectives.cost(future, state, memory, config))
+    clear = trajectories_clear(config.footprint, future.poses[:, 1:], state.obstacles,
+                               config.margin, start=np.zeros(3))
+    assert (judged == clear).all()
+
+
+def test_backing_up_is_allowed_only_over_ground_that_was_found_free():
+    memory, state = situation()
+    back = np.tile([-0.25, 0.0], (1, 12, 1))
+    assert np.isinf(objectives.cost(future_of(back), state, memory, PilotConfig())[0])
+    for x in np.arange(-1.2, 0.0, 0.1):
+        memory.occupy_track(0.0, np.array([x, 0.0, 0.0]))
+    assert np.isfinite(objectives.cost(future_of(back), state, memory, PilotConfig())[0])
+
+
+def test_nearer_to_the_goal_and_clear_of_things_is_cheaper():
+    memory, state = situation()
+    towards, away = np.tile([0.5, 0.0], (12, 1)), np.tile([0.5, 1.5], (12, 1))
+    config = PilotConfig()
+    cost = objectives.cost(future_of(np.stack([towards, away])), state, memory, config)
+    assert cost[0] < cost[1]
+    tight = objectives.cost(future_of(towards[None], clearance=0.2), state, memory, config)
+    assert tight[0] > cost[0]
+
+
+def observe(pilot, stamp, pose, v=0.0):
+    pilot.observe(Observation(stamp, draw(pose), pose, np.array([v, 0.0])))
+
+
+def test_a_pilot_without_a_goal_or_without_an_image_commands_nothing(bundle):
+    pilot = Pilot(bundle)
+    assert (pilot.plan(1.0, 0.1).v, pilot.plan(1.0, 0.1).state) == (0.0, 'idle')
+    pilot.set_goal(PoseGoal(2.0, 0.0))
+    assert (pilot.plan(1.0, 0.1).v, pilot.plan(1.0, 0.1).w) == (0.0, 0.0)
+
+
+def test_plans_are_finite_within_limits_and_stamped_with_their_image(bundle):
+    pilot = Pilot(bundle, PilotConfig(limits=RobotLimits(-0.1, 0.3, 1.0)))
+    pilot.set_goal(PoseGoal(3.0, 1.0))
+    pose = np.zeros(3)
+    for i in range(10):
+        observe(pilot, 10 + 0.1 * i, pose)
+        plan = pilot.plan(10 + 0.1 * i + 0.03, 1.0)
+        assert plan.stamp == pytest.approx(10 + 0.1 * i)
+        assert -0.1 <= plan.v <= 0.3 and abs(plan.w) <= 1.0
+        assert np.isfinite(plan.path).all() and plan.state == 'planning'
+        pose = integrate(pose, plan.v, plan.w, 0.1)
+    assert plan.path.shape == (13, 3) and plan.candidates.shape[1:] == (13, 3)
+    assert 0.0 <= plan.surprise <= 1.0
+
+
+def test_the_same_seed_and_frames_give_the_same_commands(bundle):
+    def drive():
+        pilot = Pilot(bundle, seed=4)
+        pilot.set_goal(PoseGoal(3.0, 1.0))
+        commands = []
+        for i in range(6):
+            observe(pilot, 0.1 * i, np.array([0.02 * i, 0.0, 0.0]))
+            plan = pilot.plan(0.1 * i + 0.05, FOREVER)
+            commands.append((plan.v, plan.w))
+        return commands
+
+    assert drive() == drive()
+
+
+def test_at_the_goal_it_stops_says_so_and_does_not_start_again_for_a_little_drift(bundle):
+    pilot = Pilot(bundle)
+    pilot.set_goal(PoseGoal(1.0, 0.0))
+    observe(pilot, 0.0, np.array([0.9, 0.0, 0.0]))
+    plan = pilot.plan(0.05, 1.0)
+    assert (plan.state, plan.v, plan.w) == ('reached', 0.0, 0.0)
+    observe(pilot, 0.1, np.array([0.68, 0.0, 0.0]))
+    assert pilot.plan(0.15, 1.0).state == 'reached'
+    observe(pilot, 0.2, np.array([0.2, 0.0, 0.0]))
+    assert pilot.plan(0.25, 1.0).state == 'planning'
+
+
+def test_a_heading_at_the_goal_is_turned_to_before_it_counts_as_reached(bundle):
+    pilot = Pilot(bundle)
+    pilot.set_goal(PoseGoal(1.0, 0.0, yaw=1.5))
+    observe(pilot, 0.0, np.array([1.0, 0.0, 0.0]))
+    plan = pilot.plan(0.05, 1.0)
+    assert plan.state == 'planning' and plan.v == 0.0 and plan.w > 0.2
+    observe(pilot, 0.1, np.array([1.0, 0.0, 1.45]))
+    assert pilot.plan(0.15, 1.0).state == 'reached'
+
+
+def test_a_picture_that_resembles_nothing_is_called_lost_and_not_driven_to(bundle):
+    pilot = Pilot(bundle)
+    pilot.set_goal(ImageGoal(np.zeros((72, 96, 3), np.uint8)))
+    pilot._goal.scale = 5.0
+    states = []
+    for i in range(100):
+        observe(pilot, 0.1 * i, np.zeros(3))
+        pilot._goal.scale = 5.0
+        states.append(pilot.plan(0.1 * i + 0.05, 0.01).state)
+    assert states[-1] == 'lost'
+
+
+def test_held_up_for_a_while_it_remembers_the_spot_and_backs_off(bundle):
+    pilot = Pilot(bundle)
+    pilot.set_goal(PoseGoal(3.0, 0.0))
+    for x in np.arange(-1.5, 0.01, 0.05):
+        pilot.memory.occupy_track(0.0, np.array([x, 0.0, 0.0]))
+    for i in range(16):
+        pilot._last_action = np.array([0.4, 0.0])
+        observe(pilot, 0.1 * i, np.zeros(3))
+    assert pilot.memory.clearance_at(np.array([0.33, 0.0])) < 0.15
+    plan = pilot.plan(1.55, 1.0)
+    assert plan.v < 0.0 and np.isinf(plan.cost)
+
+
+def test_boxed_in_with_nothing_known_behind_it_turns_on_the_spot():
+    memory = FreeSpace(0.18)
+    memory.occupy_track(0.0, np.zeros(3))
+    v, w = recovery.back_off(np.zeros(3), memory, PilotConfig())
+    assert v == 0.0 and abs(w) > 0.1
+
+
+def test_odometry_that_jumps_starts_a_new_estimate(bundle):
+    pilot = Pilot(bundle)
+    observe(pilot, 0.0, np.zeros(3))
+    observe(pilot, 0.2, np.array([0.05, 0.0, 0.0]))
+    assert not pilot.estimator.latest.fresh_start
+    observe(pilot, 0.4, np.array([5.0, 0.0, 0.0]))
+    assert pilot.estimator.latest.fresh_start
+
+
+def test_without_odometry_the_pose_is_reckoned_from_what_the_model_imagines(bundle):
+    pilot = Pilot(bundle)
+    for i in range(6):
+        pilot.observe(Observation(0.2 * i, draw(np.zeros(3))))
+    assert np.isfinite(pilot.estimator.latest.pose).all()
+    pilot.set_goal(PoseGoal(2.0, 0.0))
+    assert np.isfinite(pilot.plan(1.05, 1.0).v)
+
+
+def test_commands_are_averaged_over_the_time_they_were_in_force(bundle):
+    estimator = Pilot(bundle).estimator
+    estimator.commanded(0.0, 0.2, 0.0)
+    estimator.commanded(0.1, 0.4, 1.0)
+    assert estimator.mean_command(0.0, 0.2) == pytest.approx([0.3, 0.5])
+    assert estimator.mean_command(-0.2, 0.0) == pytest.approx([0.0, 0.0])
+    assert estimator.mean_command(0.3, 0.3) == pytest.approx([0.4, 1.0])
+
+
+def test_limits_of_robot_and_model_both_hold(bundle):
+    pilot = Pilot(bundle, PilotConfig(limits=RobotLimits(-1.0, 2.0, 9.0)))
+    assert dataclasses.astuple(pilot.config.limits) == (-0.25, 0.5, 1.5)
