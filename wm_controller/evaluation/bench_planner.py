@@ -10,6 +10,7 @@ the evaluation family. Its temperature is the best of several for it.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.util import find_spec
 import time
 from typing import Any
@@ -124,7 +125,7 @@ def bench_planner(
     rng = np.random.default_rng(0)
     for count, steps in ROLLOUTS:
         actions = rng.uniform((-0.2, -1.0), (0.5, 1.0), (count, steps, 2))
-        timing = time_calls(lambda actions=actions: made[0].cost_of(actions), calls // 2)
+        timing = time_calls(partial(made[0].cost_of, actions), calls // 2)
         result['imagine'].append({'candidates': count, 'steps': steps, **asdict(timing)})
     advance()
     result['peer'] = compare(made)
