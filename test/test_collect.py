@@ -1,13 +1,20 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import h5py
 import numpy as np
 import pytest
 
+from wm_controller.cli.collect import _mapped
 from wm_controller.cli.main import run
 from wm_controller.data.dataset import Dataset
+from wm_controller.errors import InputError
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.simulation.collecting import episode_lengths
 from wm_controller.simulation.driving import Driver, STYLES
@@ -106,6 +113,26 @@ def test_wrong_options_end_with_one_line_and_code_2(tmp_path, capfd, arguments, 
     error = capfd.readouterr().err
     assert words in error and error.count('\n') == 1 and error.startswith('wm collect: ')
     assert not path.exists()
+
+
+def test_a_worker_that_dies_ends_the_command_instead_of_hanging_it():
+    with pytest.raises(InputError, match='worker was killed'):
+        list(_mapped(os._exit, [9, 9, 9], 2))
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    path = tmp_path / 'data.h5'
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'wm_controller.cli.main', 'collect', '--rooms', '500', '--steps',
+         '50', '-o', str(path), '--workers', '1'], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not any(p.stat().st_size > 100_000 for p in tmp_path.iterdir()):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and error == 'wm collect: interrupted\n'
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path, capfd):

@@ -2,12 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wm collect`: drive the simulated robot through procedural rooms and record a data set."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 import os
 from pathlib import Path
-import sys
 import time
 from typing import Any
 
@@ -60,7 +59,7 @@ def collect(
     with (
         DatasetWriter(output, rate, sources=sources, command=command,
                       attributes={'family': family}) as writer,
-        _mapped(collect_room, jobs, workers) as recorded,
+        closing(_mapped(collect_room, jobs, workers)) as recorded,
         progress('collecting rooms', total=rooms) as advance,
     ):
         for episodes in recorded:
@@ -114,26 +113,46 @@ def _checked(rooms: int, steps: int, family: str, seed: int, rate: float,
     return min(workers or cores or 1, rooms)
 
 
-@contextmanager
-def _mapped(function, jobs: list, workers: int) -> Iterator[Iterator[Any]]:
-    """Map in order over processes; in this one where one is enough."""
+def _mapped(
+    function: Callable[[Any], Any], jobs: Sequence[Any], workers: int
+) -> Generator[Any, None, None]:
+    """
+    Map in order over processes; in this one where one is enough.
+
+    Only a few jobs are under way at once, so that results never pile up before a slow disk.
+    """
     if workers == 1:
-        yield map(function, jobs)
+        yield from map(function, jobs)
         return
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
     import multiprocessing
 
     # spawn: a forked copy of a process that has drawn with OpenGL may hang
-    with multiprocessing.get_context('spawn').Pool(workers, _quiet) as pool:
-        yield pool.imap(function, jobs)
+    context = multiprocessing.get_context('spawn')
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker)
+    under_way: deque[Future] = deque()
+    try:
+        for job in jobs:
+            under_way.append(pool.submit(function, job))
+            if len(under_way) > 2 * workers:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    except BrokenProcessPool:
+        raise InputError(
+            f'a worker was killed, perhaps for want of memory: use fewer than {workers} --workers'
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _quiet() -> None:
-    """Leave Ctrl-C to the parent, which ends the workers, and use one thread each."""
+def _begin_worker() -> None:
+    """Die quietly of Ctrl-C, which reaches every process of a terminal; use one thread."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ['OMP_NUM_THREADS'] = '1'
-    sys.stdin.close()
 
 
 def _render(result: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from wm_controller.data import schema
 from wm_controller.data.digest import ContentDigest
+from wm_controller.data.interrupts import uninterrupted
 from wm_controller.data.sink import Sink
 from wm_controller.errors import InputError
 
@@ -94,8 +95,9 @@ class DatasetWriter:
             self._names = names
         elif names != self._names:
             raise ValueError(f'episodes differ in columns: {self._names} and {names}')
-        for name, values in [*rows.items(), *episode.items()]:
-            self._append(name, values)
+        with uninterrupted():
+            for name, values in [*rows.items(), *episode.items()]:
+                self._append(name, values)
         self._check_written()
         self.n_steps += n
         self.n_episodes += 1
@@ -156,12 +158,13 @@ class DatasetWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        try:
-            if error is None:
-                self._finish()
-        finally:
-            self._close()
-            self._temporary.unlink(missing_ok=True)  # is there only if it was not renamed
+        with uninterrupted():
+            try:
+                if error is None:
+                    self._finish()
+            finally:
+                self._close()
+                self._temporary.unlink(missing_ok=True)  # is there only if it was not renamed
 
     def _finish(self) -> None:
         assert self._file is not None and self._sink is not None

@@ -58,8 +58,9 @@ def collect_room(job: Collection) -> list[Episode]:
     rng = np.random.default_rng((0xC011EC7, job.room_seed))
     people = int(rng.integers(1, 4)) if rng.random() < PEOPLE_SHARE else 0
     room = make_room(job.room_seed, job.family, people)
-    # Drawn at twice the size and reduced by area: smooth edges at a quarter of the cost
-    camera = CameraSpec(width=2 * job.image_size[0], height=2 * job.image_size[1])
+    # Drawn larger and reduced by area, as a robot's images are; mostly at the cheaper size
+    scale = float(rng.choice((2.0, 10 / 3), p=(0.75, 0.25)))
+    camera = CameraSpec(*(round(scale * side) for side in job.image_size))
     simulator = Simulator(room, camera, seed=job.room_seed)
     episodes = []
     for steps in episode_lengths(rng, job.steps):
@@ -98,11 +99,12 @@ def vary_camera(rng: np.random.Generator, camera: CameraSpec) -> CameraSpec:
 
 
 def vary_robot(rng: np.random.Generator, robot: RobotSpec) -> RobotSpec:
-    """Vary the delays of the base."""
+    """Vary how fast the base answers and how hard it brakes."""
     return replace(
         robot,
         command_delay_s=float(rng.uniform(0.04, 0.1)),
-        motor_lag_s=float(rng.uniform(0.06, 0.15)),
+        motor_lag_s=float(rng.uniform(0.04, 0.14)),
+        linear_deceleration=float(rng.uniform(1.5, 3.0)),
     )
 
 

@@ -6,6 +6,8 @@ from ctypes.util import find_library
 import glob
 import os
 
+from wm_controller.errors import InputError
+
 
 def choose_backend() -> str:
     """
@@ -26,4 +28,19 @@ if not os.environ.get('MUJOCO_GL') and choose_backend():
 
 import mujoco  # noqa: E402  (the variable must be set before)
 
-__all__ = ['choose_backend', 'mujoco']
+__all__ = ['choose_backend', 'make_renderer', 'mujoco']
+
+
+def make_renderer(model: mujoco.MjModel, width: int, height: int) -> mujoco.Renderer:
+    """Make a renderer without shadows and reflections, or say what is missing for one."""
+    try:
+        renderer = mujoco.Renderer(model, height, width)
+    except Exception as error:  # its type depends on the backend
+        backend = os.environ.get('MUJOCO_GL') or 'default'
+        raise InputError(
+            f'cannot draw with MUJOCO_GL={backend} ({error}): install libosmesa6 and set '
+            'MUJOCO_GL=osmesa, or libegl1 with MUJOCO_GL=egl'
+        ) from error
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
+    renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+    return renderer

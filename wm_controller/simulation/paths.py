@@ -113,8 +113,10 @@ class DistanceField:
             at = int(self._next[at])
             numbers.append(at)
         cells = np.stack(np.divmod(np.array(numbers), columns), axis=1)
-        points = np.concatenate([start[None], self._grid.centres(cells), self.goal[None]])
-        return self._shortened(points)
+        points = np.concatenate([self._grid.centres(cells), self.goal[None]])
+        if self._free[tuple(self._grid.cells(start))]:
+            return self._shortened(np.concatenate([start[None], points]))
+        return np.concatenate([start[None], self._shortened(points)])
 
     def _shortened(self, points: np.ndarray) -> np.ndarray:
         """Leave out corners that a straight line past free cells makes unnecessary."""

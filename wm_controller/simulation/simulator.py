@@ -7,6 +7,9 @@ Everything follows from (room, specs, seed): the same calls give the same number
 simulated time. Images must be drawn in the thread that drew the first one.
 """
 
+import os
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -14,7 +17,7 @@ from wm_controller.errors import InputError
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.simulation.base import Motors, Odometer, Wheels
 from wm_controller.simulation.crowd import Crowd
-from wm_controller.simulation.gl import mujoco
+from wm_controller.simulation.gl import make_renderer, mujoco
 from wm_controller.simulation.mjcf import room_xml, TIMESTEP, vertical_fov
 from wm_controller.simulation.rooms import Room
 from wm_controller.simulation.specs import CameraSpec, Odometry, RobotSpec, Scan
@@ -218,9 +221,8 @@ class Simulator:
     def image(self) -> np.ndarray:
         """Draw what the camera sees now: (H, W, 3) uint8 RGB."""
         if self._renderer is None:
-            self._renderer = mujoco.Renderer(self._model, self.camera.height, self.camera.width)
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_SHADOW] = False
-            self._renderer.scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
+            size = self.camera.width, self.camera.height
+            self._renderer = make_renderer(self._model, *size)
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         self._renderer.update_scene(self._data, camera=self._camera_id)
@@ -240,6 +242,13 @@ class Simulator:
         first = int(self._image_rng.integers(self.camera.height))
         noisy = cv2.add(image, self._grain[first:first + self.camera.height], dtype=cv2.CV_16S)
         return np.clip(noisy, 0, 255).astype(np.uint8)
+
+    def open_window(self) -> Any:
+        """Open MuJoCo's window on the room; call `sync()` on it after steps."""
+        if not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+            raise InputError('there is no screen to open a window on: set headless to true')
+        from mujoco import viewer
+        return viewer.launch_passive(self._model, self._data)
 
     def close(self) -> None:
         """Free the renderer; the simulator can still be used."""

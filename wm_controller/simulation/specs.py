@@ -51,6 +51,9 @@ class RobotSpec:
     a scale error per run, `slip_noise` of what changes under way (share of the speed). Odometry
     has a scale error (`odom_scale`, per run) and a yaw that wanders by `odom_yaw_walk` rad per
     square root of a metre or radian moved. `traction` (N) is what the wheels can push with.
+
+    Delay, lag and braking are such that it stops from full speed in a third of a second: what a
+    watchdog of 0.3 s needs to have it stand within 0.6 s of the last command.
     """
 
     radius: float = 0.18
@@ -58,10 +61,10 @@ class RobotSpec:
     min_linear: float = -0.25
     max_angular: float = 1.5
     linear_acceleration: float = 1.0
-    linear_deceleration: float = 1.5
+    linear_deceleration: float = 2.5
     angular_acceleration: float = 4.0
-    command_delay_s: float = 0.07
-    motor_lag_s: float = 0.1
+    command_delay_s: float = 0.05
+    motor_lag_s: float = 0.06
     slip: float = 0.02
     slip_noise: float = 0.03
     odom_scale: float = 0.015
