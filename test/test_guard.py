@@ -13,7 +13,6 @@ import pytest
 from wm_controller.safety import geometry as geo
 from wm_controller.safety.guard import Guard
 from wm_controller.safety.guardrails import as_markdown, GUARDRAILS
-from wm_controller.safety.inputs import scan_points, yaw_of
 from wm_controller.safety.limits import InvalidLimit, Limits
 
 PERIOD = 0.02
@@ -547,19 +546,6 @@ def test_before_the_clock_runs_nothing_counts():
     guard = Guard(LIMITS, simulated_time=True)
     assert guard.on_command('auto', 0.5, 0.0, 1e9, 0.0, 1.0) == 'no_clock'
     assert guard.step(0.0, 1.0).reasons == ('clock',)
-
-
-def test_scan_readings_infinite_are_free_and_nan_or_too_near_are_none():
-    ranges = [1.0, math.inf, math.nan, 0.0, 0.05, 11.0, -1.0, -math.inf, 2.0]
-    points = scan_points(ranges, 0.0, math.pi / 2, 0.1, 10.0)
-    assert np.allclose(points, [[1.0, 0.0], [2.0, 0.0]])
-    assert scan_points([], 0.0, 0.1, 0.1, 10.0).shape == (0, 2)
-
-
-def test_a_quaternion_that_is_not_normalised_has_no_yaw():
-    assert yaw_of(0.0, 0.0, math.sin(0.3), math.cos(0.3)) == pytest.approx(0.6)
-    assert yaw_of(0.0, 0.0, 0.0, 0.0) is None
-    assert yaw_of(0.0, math.nan, 0.0, 1.0) is None
 
 
 # Promise 9: surprise.

@@ -9,7 +9,6 @@ and SIGTERM are handled here: spinning ends, the node says its last word, then t
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import difflib
@@ -42,7 +41,8 @@ class Spec:
     """
     One parameter: name, default, description, range or choices, unit.
 
-    `kind` is needed where the default is an empty list. A `fixed` one is read once, at the start.
+    `kind` is needed where the default is a list, which then cannot be `fixed`: read once, at the
+    start.
     """
 
     name: str
@@ -100,17 +100,16 @@ def declare(node: Any, specs: Sequence[Spec]) -> dict[str, Any]:
     for spec in specs:
         given = node._parameter_overrides.get(spec.name)
         if given is not None:
-            node._parameter_overrides[spec.name] = _as_declared(spec, given)
-            line = spec.refusal(node._parameter_overrides[spec.name].value)
+            fitting = _as_declared(spec, given)
+            line = spec.refusal(fitting.value)
             if line:
                 raise InputError(line)
+            node._parameter_overrides[spec.name] = fitting
         try:
-            default = _typed(spec) if spec.kind is not None else spec.default
-            node.declare_parameter(spec.name, default, spec.descriptor())
+            _declare_one(node, spec)
         except ParameterException:
-            value = getattr(given, 'value', None)
-            raise InputError(
-                f'parameter {spec.name} = {value!r}: must be {spec.allowed()}') from None
+            raise InputError(f'parameter {spec.name} = {given.value!r}: must be '
+                             f'{spec.allowed()}' if given else str(spec)) from None
 
     def refuse(parameters: list[Parameter[Any]]) -> SetParametersResult:
         for parameter in parameters:
@@ -131,28 +130,29 @@ def values(node: Any, specs: Sequence[Spec]) -> dict[str, Any]:
             for name, value in found.items()}
 
 
+def _declare_one(node: Any, spec: Spec) -> None:
+    if spec.kind is None:
+        node.declare_parameter(spec.name, spec.default, spec.descriptor())
+        return
+    # rclpy cannot see the type of an empty list: declare the type, then set the value.
+    given = node._parameter_overrides.get(spec.name)
+    value = spec.default if given is None else given.value
+    node.declare_parameter(spec.name, spec.kind, spec.descriptor(), ignore_override=True)
+    result, = node.set_parameters([Parameter(spec.name, spec.kind, value)])
+    if not result.successful:
+        raise InputError(result.reason)
+
+
 def _as_declared(spec: Spec, given: Parameter[Any]) -> Parameter[Any]:
     """Take `rate: 50` for 50.0, and `footprint: []` for an empty list of numbers."""
     value, type_ = given.value, spec.type_
-    whole = Parameter.Type.INTEGER, Parameter.Type.INTEGER_ARRAY
-    if type_ == Parameter.Type.DOUBLE and given.type_ == whole[0]:
+    if type_ == Parameter.Type.DOUBLE and given.type_ == Parameter.Type.INTEGER:
         return Parameter(spec.name, type_, float(value))
-    is_list = type_.name.endswith('_ARRAY')
-    if is_list and (value is None or not len(value)):
-        return Parameter(spec.name, type_, _typed(spec, empty=True))
-    if type_ == Parameter.Type.DOUBLE_ARRAY and given.type_ == whole[1]:
+    if type_.name.endswith('_ARRAY') and (value is None or not len(value)):
+        return Parameter(spec.name, type_, [])
+    if (type_, given.type_) == (Parameter.Type.DOUBLE_ARRAY, Parameter.Type.INTEGER_ARRAY):
         return Parameter(spec.name, type_, [float(number) for number in value])
     return given
-
-
-def _typed(spec: Spec, empty: bool = False) -> Any:
-    """Return the default as a list that shows its type even where it is empty."""
-    numbers = () if empty else spec.default
-    if spec.kind == Parameter.Type.DOUBLE_ARRAY:
-        return array('d', numbers)
-    if spec.kind == Parameter.Type.INTEGER_ARRAY:
-        return array('q', numbers)
-    return spec.default
 
 
 def misspelt(node: Any) -> list[str]:

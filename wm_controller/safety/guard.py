@@ -96,16 +96,20 @@ class Guard:
         self.dropped[topic, cause] += 1
         return cause
 
+    def note_pressed(self, source: str, v: float, w: float, now_steady: float) -> None:
+        """Remember whether a source asks for motion, also where its message does not count."""
+        if v == 0.0 and w == 0.0:
+            self._pressed.pop(source, None)
+        else:
+            self._pressed[source] = now_steady
+
     def on_command(
             self, source: str, v: float, w: float, stamp: float, now_ros: float,
             now_steady: float) -> str | None:
         """Take a command of 'auto' or 'teleop'; return why it was dropped, or None."""
         self._notice_jump(now_ros)
         topic = f'cmd_vel_{source}'
-        if not all_finite((v, w)) or v != 0.0 or w != 0.0:
-            self._pressed[source] = now_steady
-        else:
-            self._pressed.pop(source, None)
+        self.note_pressed(source, v, w, now_steady)
         if not all_finite((v, w)):
             return self.drop(topic, 'not_finite')
         seen = self._heard.commands.get(source)

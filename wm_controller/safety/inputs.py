@@ -8,11 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import math
 
-import numpy as np
-from numpy.typing import ArrayLike
-
-from wm_controller.safety.geometry import as_points, Floats
-
 MOST_AHEAD_S = 0.1
 """A stamp further in the future than this is refused."""
 
@@ -51,23 +46,3 @@ def stamp_fault(stamp: float, now_ros: float, previous: Seen | None) -> str | No
 def all_finite(numbers: Iterable[float]) -> bool:
     """Whether none of the numbers is NaN or infinite."""
     return all(map(math.isfinite, numbers))
-
-
-def yaw_of(x: float, y: float, z: float, w: float) -> float | None:
-    """Heading (rad) of a quaternion, or None where it is not normalised."""
-    norm = x * x + y * y + z * z + w * w
-    if not abs(norm - 1.0) < 0.02:
-        return None
-    return math.atan2(2.0 * (w * z + x * y), 1.0 - 2.0 * (y * y + z * z))
-
-
-def scan_points(
-        ranges: ArrayLike, angle_min: float, angle_increment: float, range_min: float,
-        range_max: float) -> Floats:
-    """Points (N, 2) in the scan's frame, m. Infinite is free; NaN and too near is no reading."""
-    distance = np.asarray(ranges, float)
-    angle = angle_min + angle_increment * np.arange(len(distance))
-    with np.errstate(invalid='ignore'):
-        kept = (distance >= max(range_min, 1e-6)) & (distance <= range_max)
-    distance, angle = distance[kept], angle[kept]
-    return as_points(np.column_stack((distance * np.cos(angle), distance * np.sin(angle))))
