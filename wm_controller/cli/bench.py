@@ -115,7 +115,7 @@ def _planner_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
         return []
     plan, peer = planner['plan'], planner['peer']
     candidates = ' + '.join(map(str, plan['candidates']))
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (f'encode {planner["encode"]["image"]}', *_times(planner['encode']), ''),
         (f'plan {candidates} x {plan["steps"]}, {plan["rounds"]} rounds', *_times(plan), ''),
     ]
