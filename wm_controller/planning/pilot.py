@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pilot: observe, imagine, choose. Shared by the controller node and the evaluation."""
 
+from collections.abc import Callable
 from dataclasses import replace
 import math
 import time
@@ -32,11 +33,14 @@ class Pilot:
     """Drives towards a goal with a world model.
 
     `observe` takes in a frame, `plan` answers with a command for the moment when it will act.
-    Times are ROS seconds; the caller's two calls may come at any rate, in one thread.
+    Times are ROS seconds; the caller's two calls may come at any rate, in one thread. `clock`
+    measures the work of a plan: processor time, not the wall's, where many drives share a core.
     """
 
-    def __init__(self, bundle: Bundle, config: PilotConfig | None = None, seed: int = 0) -> None:
+    def __init__(self, bundle: Bundle, config: PilotConfig | None = None, seed: int = 0,
+                 clock: Callable[[], float] = time.perf_counter) -> None:
         config = config or PilotConfig()
+        self._clock = clock
         low, high, turn = bundle.spec.action_limits
         limits = config.limits
         # The model knows only actions that it has seen: what is asked of it stays inside.
@@ -103,7 +107,7 @@ class Pilot:
 
     def plan(self, now: float, deadline_s: float) -> Plan:
         """Choose the command to send at about `now`, within `deadline_s` seconds of work."""
-        begun = time.perf_counter()
+        begun = self._clock()
         estimate = self.estimator.latest
         if estimate is None or self._goal is None:
             stamp = now if estimate is None else estimate.stamp
@@ -112,7 +116,7 @@ class Pilot:
         return self._finish(replace(plan, surprise=estimate.surprise), now, begun, deadline_s)
 
     def _finish(self, plan: Plan, now: float, begun: float, deadline_s: float = math.inf) -> Plan:
-        taken = time.perf_counter() - begun
+        taken = self._clock() - begun
         self._last_action = np.array([plan.v, plan.w])
         self.estimator.commanded(now, plan.v, plan.w)
         return replace(plan, plan_s=taken, late=taken > deadline_s)
@@ -203,7 +207,7 @@ class Pilot:
         start = shifted(self._sequence, elapsed / period)
         bearing = float(np.arctan2(goal_in_base[1], goal_in_base[0]))
         solution = solve(evaluate, start, arcs(config.limits, config.horizon_steps, bearing),
-                         config.limits, config.solver, self._rng, deadline)
+                         config.limits, config.solver, self._rng, deadline, self._clock)
         if not np.isfinite(solution.cost):
             v, w = recovery.back_off(estimate.pose, self.memory, config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf,

@@ -34,10 +34,11 @@ class Solution:
 
 
 def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLimits,
-          config: SolverConfig, rng: np.random.Generator, deadline: float) -> Solution:
+          config: SolverConfig, rng: np.random.Generator, deadline: float,
+          clock: Callable[[], float] = time.perf_counter) -> Solution:
     """Minimise `evaluate` ((N, T, 2) -> (N,)) around `start` (T, 2) until `deadline`.
 
-    `proposals` (M, T, 2) join the first round. `deadline` is on `time.perf_counter`; a round is
+    `proposals` (M, T, 2) join the first round. `deadline` is on `clock`; a round is
     begun only if the last one's duration says that it can be ended. At least one round is run.
     """
     steps = start.shape[0]
@@ -51,7 +52,7 @@ def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLim
     per_candidate = 0.0
     done = 0
     for number, count in enumerate(config.candidates):
-        begun = time.perf_counter()
+        begun = clock()
         if number and begun + per_candidate * count > deadline:
             break
         kept = [mean[None], proposals] if number == 0 else [mean[None], elites[:3]]
@@ -61,7 +62,7 @@ def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLim
         cost = evaluate(actions)
         order = np.argsort(cost)[:config.elites]
         order = order[np.isfinite(cost[order])]
-        per_candidate = (time.perf_counter() - begun) / len(actions)
+        per_candidate = (clock() - begun) / len(actions)
         done += 1
         considered = actions[np.argsort(cost)]
         if len(order) == 0:
