@@ -58,8 +58,8 @@ class ControllerNode(ManagedNode):
     It returns the driver, the name of its model, and the time between imagined poses, s.
     """
 
-    def __init__(self, make_driver: MakeDriver) -> None:
-        super().__init__('controller')
+    def __init__(self, make_driver: MakeDriver, **options: Any) -> None:
+        super().__init__('controller', **options)
         self._autostart = runtime.declare(self, PARAMETERS)['autostart']
         self._make_driver = make_driver
         self._loop: DriveLoop | None = None

@@ -65,9 +65,10 @@ class SimulatedSensors:
         self._clock = publish(Clock, '/clock', qos.CLOCK)
         self._image = publish(Image, 'image', qos.IMAGE)
         self._compressed = publish(CompressedImage, 'image/compressed', qos.IMAGE)
-        self._camera_info = publish(CameraInfo, 'camera_info', qos.SENSOR)
-        self._scan = publish(LaserScan, 'scan', qos.SENSOR)
-        self._odom = publish(Odometry, 'odom', qos.SENSOR)
+        self._camera_info = publish(CameraInfo, 'camera_info', qos.STATE)
+        # reliable publishers are heard by every subscriber, best-effort ones by some
+        self._scan = publish(LaserScan, 'scan', qos.STATE)
+        self._odom = publish(Odometry, 'odom', qos.STATE)
         self._truth = publish(Odometry, 'ground_truth', qos.STATE)
         self._collisions = publish(UInt32, 'collisions', qos.STATUS)
         self._transforms = FrameOutlet(node)
