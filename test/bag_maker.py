@@ -151,6 +151,18 @@ class Messages:
                            scan_time=0.1, range_min=0.1, range_max=10.0, ranges=ranges,
                            intensities=np.zeros(0, np.float32)))
 
+    def add_camera_info(self, time, focal, width=WIDTH, height=HEIGHT, model='plumb_bob',
+                        topic='/camera/camera_info'):
+        matrix = np.array([focal, 0, width / 2, 0, focal, height / 2, 0, 0, 1.0])
+        names = {n: (n.upper() if self.ros1 else n) for n in 'dkrp'}
+        self.add(topic, 'sensor_msgs/msg/CameraInfo', time, self.make(
+            'sensor_msgs/msg/CameraInfo', header=self.header(time, 'camera'), height=height,
+            width=width, distortion_model=model, binning_x=0, binning_y=0,
+            roi=self.make('sensor_msgs/msg/RegionOfInterest', x_offset=0, y_offset=0, height=0,
+                          width=0, do_rectify=False),
+            **{names['d']: np.zeros(5), names['k']: matrix, names['r']: np.eye(3).reshape(-1),
+               names['p']: np.zeros(12)}))
+
     def add_static_transform(self, time, child, x, y, yaw, upside_down=False):
         rotation = self.quaternion(yaw, x=1.0 if upside_down else 0.0)
         transform = self.make('geometry_msgs/msg/TransformStamped',

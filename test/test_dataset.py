@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import h5py
 from hypothesis import given, settings
@@ -268,11 +269,15 @@ def test_windows_are_all_runs_of_steps_inside_episodes(tmp_path_factory, lengths
         assert np.allclose(np.diff(batch['stamp'], axis=1), 0.2)  # never across episodes
 
 
-def test_windows_from_disk_equal_windows_from_memory(tmp_path):
+@pytest.mark.parametrize('room_on_disk', [True, False])
+def test_windows_from_disk_equal_windows_from_memory(tmp_path, monkeypatch, room_on_disk):
     a, b = write(tmp_path / 'a.h5'), write(tmp_path / 'b.h5', lengths=(25,))
     data = open_all([a, b])
+    if not room_on_disk:
+        monkeypatch.setattr('shutil.disk_usage', lambda _: SimpleNamespace(free=0))
     memory, disk = Windows(data, 8), Windows(data, 8, max_memory_gb=0.0)
-    assert memory.in_memory and not disk.in_memory
+    assert memory.in_memory and not disk.in_memory and disk.unpacked == room_on_disk
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['a.h5', 'b.h5']
     chosen = np.random.default_rng(0).integers(0, len(memory), 40)
     for name, values in memory.batch(chosen).items():
         assert np.array_equal(values, disk.batch(chosen)[name]), name

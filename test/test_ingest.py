@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from bag_maker import Drive, drive_bag, HEIGHT, Messages, STORE1, WIDTH
+from bag_maker import Drive, drive_bag, HEIGHT, Messages, STORE1, STORE2, WIDTH
 from wm_controller.cli.main import run
 from wm_controller.data.dataset import Dataset
 from wm_controller.data.resample import cut
@@ -28,7 +28,7 @@ def wm(tmp_path, capsys):
 
     def ingest(*arguments, output='out.h5'):
         path = tmp_path / output
-        code = run(['ingest', *map(str, arguments), '-o', str(path), '--size', SIZE, '--json'])
+        code = run(['ingest', '-o', str(path), '--size', SIZE, '--json', *map(str, arguments)])
         out, err = capsys.readouterr()
         assert (code, err) == (0, ''), err
         opened.append(Dataset.open(path))
@@ -388,6 +388,25 @@ def test_a_cut_off_jpeg_is_not_taken_for_a_picture(tmp_path, wm):
             object.__setattr__(content, 'data', content.data[:-40])
     report, _ = wm(messages.write(tmp_path / 'bag'))
     assert report['bags'][0]['dropped']['unreadable image: cut off JPEG'] == 1
+
+
+@pytest.mark.parametrize('store', [STORE1, STORE2])
+@pytest.mark.parametrize('options, model, degrees', [
+    ((), 'plumb_bob', 90.0), (('--size', '24x24'), 'plumb_bob', 73.74), ((), 'equidistant', None),
+    (('--fov', 60), 'equidistant', 60.0)])
+def test_the_field_of_view_is_that_of_the_stored_picture(tmp_path, wm, store, options, model,
+                                                         degrees):
+    drive, messages = Drive(duration_s=3.0), Messages(store)
+    for time in drive.frame_times():
+        messages.add_image(time, drive.image(time))
+        messages.add_command(time, 0.5, 0.1)
+        messages.add_camera_info(time, WIDTH / 2, model=model)
+    report, data = wm(messages.write(tmp_path / 'x.bag'), *options)
+    found = data.attributes.get('horizontal_fov')
+    if degrees is None:
+        assert found is None and report['bags'][0]['horizontal_fov_rad'] is None
+    else:
+        assert np.rad2deg(found) == pytest.approx(degrees, abs=0.01)
 
 
 # Topics

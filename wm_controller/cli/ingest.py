@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, ExitStack
+import math
 from pathlib import Path
 import shlex
 import sys
@@ -35,6 +36,9 @@ def ingest(
     align_lag: bool = typer.Option(
         None, '--align-lag/--no-align-lag', help='Shift commands and odometry by the estimated '
         'lag of the picture. Default: where the estimate is convincing.'),
+    fov: float = typer.Option(
+        None, help='Horizontal field of view of the stored frames, degrees. Default: from the '
+        'CameraInfo of the bag.'),
     max_gap: float = typer.Option(
         None, help='Longest pause of the camera within an episode, s. Default: three camera '
         'periods, at least 0.15 s.'),
@@ -56,7 +60,7 @@ def ingest(
         rate_hz=rate, image_size=_size(size),
         topics=Wanted(image_topic, odom_topic, cmd_topic, scan_topic),
         action_scale=action_scale, align_lag=align_lag, max_gap_s=max_gap, min_steps=min_steps,
-        command_timeout_s=command_timeout, scan_offset=scan_offset)
+        command_timeout_s=command_timeout, horizontal_fov_deg=fov, scan_offset=scan_offset)
     with _bars() as bar:
         report = run(bags, output, options, command=shlex.join(['wm', *sys.argv[1:]]),
                      progress=bar)
@@ -118,6 +122,8 @@ def _lag(bag: Mapping[str, Any]) -> str:
 _ROWS = {
     'camera': lambda b: f'{b["topics"]["image"]}, {b["frames"]} images at {b["camera_hz"]:.1f} Hz',
     'size': lambda b: ', '.join(b['image_sizes']),
+    'field of view': lambda b: f'{math.degrees(b["horizontal_fov_rad"]):.1f} degrees' if b[
+        'horizontal_fov_rad'] else 'unknown',
     'odometry': lambda b: b['topics']['odometry'] or 'none',
     'command': lambda b: b['topics']['command'] or 'none',
     'scan': lambda b: b['topics']['scan'] or 'none',

@@ -156,7 +156,9 @@ class Bag:
         return [(name, self.path / name) for name in names]
 
     def _open(self) -> AnyReader:
-        if self.path.is_dir() and not self.missing_metadata:
+        # The library takes a folder named like a ROS 1 file for one.
+        by_metadata = self.path.is_dir() and not self.missing_metadata
+        if by_metadata and self.path.suffix != '.bag':
             paths = [self.path]
         else:
             paths = [self._unpacked(path) for _, path in self.files]
@@ -224,4 +226,4 @@ def _shorten(names: Sequence[str], shown: int = 3) -> str:
 
 
 def _line(error: BaseException) -> str:
-    return ' '.join(str(error).split())[:200] or type(error).__name__
+    return ' '.join(str(error).split())[:200].rstrip('.') or type(error).__name__

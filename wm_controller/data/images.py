@@ -85,6 +85,22 @@ def decode_compressed(message: Any) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def fitted_view(info: Any, size: tuple[int, int]) -> float | None:
+    """Horizontal field of view, rad, of what `fit` keeps of a camera with this CameraInfo.
+
+    None where the camera is not calibrated, or no pinhole, so that the angle would be wrong.
+    """
+    matrix = getattr(info, 'k', None) if hasattr(info, 'k') else getattr(info, 'K', None)
+    width, height = int(info.width), int(info.height)
+    focal = float(matrix[0]) if matrix is not None else 0.0
+    if focal <= 0 or width <= 0 or height <= 0:
+        return None
+    if info.distortion_model in ('equidistant', 'fisheye', 'double_sphere'):
+        return None
+    kept = min(width, height * size[0] / size[1])
+    return float(2 * np.arctan(0.5 * kept / focal))
+
+
 def fit(image: Pixels, size: tuple[int, int]) -> Pixels:
     """Scale to `size` (width, height), cutting what exceeds its aspect ratio equally at both ends.
 

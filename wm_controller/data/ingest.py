@@ -16,12 +16,14 @@ from wm_controller.data import schema
 from wm_controller.data.bags import Bag
 from wm_controller.data.dataset import DatasetWriter
 from wm_controller.data.episodes import EpisodePlan, Plan, plan_episodes
-from wm_controller.data.images import decode, fit
+from wm_controller.data.images import decode, fit, fitted_view
 from wm_controller.data.static_frames import planar
 from wm_controller.data.survey import survey
 from wm_controller.data.topics import choose, Chosen, Wanted
 from wm_controller.data.writer import check_output
 from wm_controller.errors import InputError
+
+SAME_VIEW_RAD = 0.05
 
 Report = dict[str, Any]
 Progress = Callable[[float], Any]
@@ -41,6 +43,8 @@ class Options:
     max_gap_s: float | None = None
     min_steps: int = 10
     command_timeout_s: float | None = None
+    horizontal_fov_deg: float | None = None
+    """Of the stored picture; None: from the CameraInfo in the bag, if there is one."""
     scan_offset: tuple[float, float, float] | None = None
     """Laser in base_link: x m, y m, yaw rad."""
 
@@ -48,6 +52,7 @@ class Options:
         width, height = self.image_size
         limits = (('--rate', self.rate_hz, 0.1, 100.0), ('--size width', width, 8, 4096),
                   ('--size height', height, 8, 4096), ('--min-steps', self.min_steps, 2, 1e6),
+                  ('--fov', self.horizontal_fov_deg, 5.0, 175.0),
                   ('--max-gap', self.max_gap_s, 1e-3, 3600.0),
                   ('--command-timeout', self.command_timeout_s, 1e-3, 3600.0))
         for name, value, low, high in limits:
@@ -79,7 +84,7 @@ def ingest(paths: Sequence[str | Path], output: str | Path, options: Options | N
     sources = [{'path': r['path'], 'sha256': r['sha256']} for r in reports]
     with DatasetWriter(output, options.rate_hz, sources=sources, command=command, attributes={
             'action_source': ','.join(sorted({r['action_source'] for r in reports})),
-            'ingest_report': json.dumps(reports)}) as writer:
+            'ingest_report': json.dumps(reports), **_view(reports)}) as writer:
         for number, (path, chosen, plan) in enumerate(plans):
             advance = progress(f'writing {path.name}', plan.n_steps) if progress else None
             _write(writer, path, chosen, plan, options, number, advance)
@@ -109,13 +114,17 @@ def _plan(path: Path, options: Options, progress: Callable[[str, float], Progres
             found.notes.append(f'not listed in metadata.yaml, not read: {", ".join(strays)}')
     plan = plan_episodes(found, path, options.rate_hz, options.action_scale, options.align_lag,
                          options.max_gap_s, options.min_steps, options.command_timeout_s)
+    fov = fitted_view(found.camera, options.image_size) if found.camera is not None else None
+    if options.horizontal_fov_deg is not None:
+        fov = float(np.deg2rad(options.horizontal_fov_deg))
     report: Report = {
         'path': str(path), 'sha256': digest,
         'topics': {'image': chosen.image, 'odometry': chosen.odometry, 'command': chosen.command,
                    'scan': chosen.scan},
         'messages': {name: counts.get(name, 0) for name in chosen.names},
         'aligned_by': dict(found.stamped), 'image_sizes': dict(found.image_sizes),
-        'frames': found.images, 'scan_mount': found.scan_mount or None, **plan.report}
+        'horizontal_fov_rad': fov, 'frames': found.images,
+        'scan_mount': found.scan_mount or None, **plan.report}
     return plan, chosen, report
 
 
@@ -150,6 +159,14 @@ def _append(writer: DatasetWriter, pixels: NDArray[np.uint8], episode: EpisodePl
     writer.append_episode(
         pixels, episode.action, episode.proprio, episode.pose, episode.stamp, episode.clearance,
         extras={'command': episode.command}, episode_extras={'ep_source': bag_number})
+
+
+def _view(reports: Sequence[Report]) -> dict[str, float]:
+    """Field of view as a file attribute, where all recordings have the same."""
+    views = [report['horizontal_fov_rad'] for report in reports]
+    if None in views or np.ptp(views) > SAME_VIEW_RAD:
+        return {}
+    return {'horizontal_fov': float(np.mean(views))}
 
 
 def _nothing_left(reports: Sequence[Mapping[str, Any]], options: Options) -> str:

@@ -17,7 +17,8 @@ YawRate = Callable[[Floats, Floats], Floats]
 THUMBNAIL_WIDTH = 64
 SEARCH_S = np.arange(-0.30, 1.005, 0.01)
 MIN_PAIRS = 200
-MIN_CORRELATION = 0.4
+MAX_PAIRS = 20_000  # more make it slower, not better
+MIN_CORRELATION = 0.5
 MAX_SPREAD_S = 0.1
 BLOCKS = 4
 
@@ -74,6 +75,7 @@ def estimate_lag(start: Floats, stop: Floats, shift: Floats, yaw_rate: YawRate) 
     speed = shift[usable] / (stop - start)
     if speed.size < MIN_PAIRS:
         return _unknown(speed.size, f'only {speed.size} pairs of frames, {MIN_PAIRS} are needed')
+    start, stop, speed = start[:MAX_PAIRS], stop[:MAX_PAIRS], speed[:MAX_PAIRS]
     # Phase correlation is far off now and then, where a picture has no texture.
     speed = np.clip(speed, *np.quantile(speed, [0.01, 0.99]))
     yaw = np.stack([yaw_rate(start - lag, stop - lag) for lag in SEARCH_S])

@@ -15,7 +15,7 @@ from wm_controller.data.bags import Bag, Message
 from wm_controller.data.images import decode, UnreadableImage
 from wm_controller.data.lag import ShiftMeter
 from wm_controller.data.static_frames import describe, planar, StaticFrames, Transform, yaw_of
-from wm_controller.data.topics import Chosen
+from wm_controller.data.topics import camera_info_topic, Chosen
 from wm_controller.data.tracks import clearance
 from wm_controller.errors import InputError
 
@@ -59,6 +59,7 @@ class Survey:
     stamped: dict[str, str] = field(default_factory=dict)
     image_sizes: Counter[str] = field(default_factory=Counter)
     scan_mount: dict[str, float] = field(default_factory=dict)
+    camera: Any = None  # the first CameraInfo
 
 
 def survey(bag: Bag, chosen: Chosen, bearings: Floats, scan_mount: Transform | None,
@@ -66,6 +67,9 @@ def survey(bag: Bag, chosen: Chosen, bearings: Floats, scan_mount: Transform | N
     """Read a bag once. `scan_mount`: laser to base_link, None: ask the bag's /tf_static."""
     result = Survey()
     frames = _static_frames(bag) if chosen.scan and scan_mount is None else StaticFrames()
+    info = camera_info_topic(bag.topics, chosen.image)
+    if info is not None:
+        result.camera = next((message.content for _, message in bag.messages([info])), None)
     meter, previous = ShiftMeter(), b''
     for topic, message in bag.messages(chosen.names):
         content = message.content

@@ -11,6 +11,7 @@ from wm_controller.errors import InputError
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 ODOMETRY_TYPES = ('nav_msgs/msg/Odometry',)
 COMMAND_TYPES = ('geometry_msgs/msg/Twist', 'geometry_msgs/msg/TwistStamped')
+CAMERA_INFO_TYPE = 'sensor_msgs/msg/CameraInfo'
 SCAN_TYPES = ('sensor_msgs/msg/LaserScan',)
 NOT_A_COLOUR_CAMERA = ('depth', 'infra', 'disparity', 'mask', 'segment', 'thermal')
 
@@ -55,6 +56,15 @@ def choose(topics: Mapping[str, str], wanted: Wanted, path: Path, hint: str = ''
         raise InputError(f'{path}: neither odometry nor a command topic (Twist, TwistStamped), so '
                          f'nothing says what the robot did; found {list_topics(topics)}')
     return chosen
+
+
+def camera_info_topic(topics: Mapping[str, str], image: str) -> str | None:
+    """Name the CameraInfo that belongs to an image topic: its sibling."""
+    parent = image.rpartition('/')[0]
+    for folder in (parent, parent.rpartition('/')[0]):  # /camera/image_raw[/compressed]
+        if topics.get(f'{folder}/camera_info') == CAMERA_INFO_TYPE:
+            return f'{folder}/camera_info'
+    return None
 
 
 def list_topics(topics: Mapping[str, str], shown: int = 12) -> str:

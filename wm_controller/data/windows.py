@@ -10,44 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wm_controller.data.dataset import Dataset
+from wm_controller.data.rows import Rows
 from wm_controller.errors import InputError
 
 BASE_COLUMNS = ('action', 'proprio', 'pose', 'stamp', 'clearance')
-LOAD_ROWS = 4096
-
-
-class Rows:
-    """All rows of several data sets behind one another, pixels in memory where they fit."""
-
-    def __init__(self, datasets: Sequence[Dataset], max_memory_gb: float,
-                 columns: Sequence[str], progress: Callable[[float], Any] | None = None) -> None:
-        self.datasets = list(datasets)
-        self.first = np.cumsum([0] + [d.n_steps for d in self.datasets])
-        self.columns = {name: np.concatenate([d.column(name) for d in self.datasets])
-                        for name in columns}
-        width, height = self.datasets[0].image_size
-        shape = (int(self.first[-1]), height, width, 3)
-        self.pixels: NDArray[np.uint8] | None = None
-        if np.prod(shape, dtype=np.int64) <= max_memory_gb * 1e9:
-            self.pixels = np.empty(shape, dtype=np.uint8)
-            for data, first in zip(self.datasets, self.first):
-                for start in range(0, data.n_steps, LOAD_ROWS):
-                    stop = min(start + LOAD_ROWS, data.n_steps)
-                    self.pixels[first + start:first + stop] = data.pixels[start:stop]
-                    if progress is not None:
-                        progress(stop - start)
-
-    def read_pixels(self, starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
-        """(B, L, H, W, 3) for windows that begin at the given rows."""
-        if self.pixels is not None:
-            return self.pixels[starts[:, None] + np.arange(length)]
-        width, height = self.datasets[0].image_size
-        out = np.empty((starts.size, length, height, width, 3), dtype=np.uint8)
-        owner = np.searchsorted(self.first, starts, side='right') - 1
-        for i in np.argsort(starts, kind='stable'):  # neighbours share a chunk of the file
-            row = int(starts[i] - self.first[owner[i]])
-            out[i] = self.datasets[owner[i]].pixels[row:row + length]
-        return out
 
 
 class Windows:
@@ -63,7 +29,7 @@ class Windows:
         """`stride`: steps between starts of windows; `columns`: what `batch` has beside pixels.
 
         `progress(n)` is called as n more frames are in memory. Pixels over `max_memory_gb`
-        (1e9 bytes) stay on disk and are read for each batch.
+        (1e9 bytes) are unpacked into a temporary file, which is read for each batch.
         """
         if length < 1 or stride < 1:
             raise ValueError(f'length and stride must be positive, not {length} and {stride}')
@@ -79,7 +45,12 @@ class Windows:
 
     @property
     def in_memory(self) -> bool:
-        return self._rows.pixels is not None
+        return self._rows.in_memory
+
+    @property
+    def unpacked(self) -> bool:
+        """Whether batches need no HDF5 any more; if not, they are slow."""
+        return self._rows.unpacked
 
     def batch(self, indices: ArrayLike) -> dict[str, NDArray[Any]]:
         """Gather windows: `pixels` (B, L, H, W, 3) uint8 and each column (B, L, ...)."""
