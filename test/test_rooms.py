@@ -103,6 +103,16 @@ def test_the_robot_passes_under_table_tops_but_not_through_their_legs():
     assert legs and set(legs) <= set(room.blocking.solids)
 
 
+def test_what_blocks_shows_in_the_plane_of_the_laser_but_for_low_boxes(rooms):
+    for room in rooms:
+        seen = room.footprints_at(0.2)
+        for solid in room.furniture:
+            low_box = solid.top == pytest.approx(0.12) and solid.bottom == 0
+            if solid.bottom < ROBOT_HEIGHT and not low_box:
+                hidden = seen.distance(solid.outline()).max()
+                assert hidden < 0.03, (room.family, room.seed, solid)
+
+
 def test_some_boxes_are_too_low_for_the_laser_but_few(rooms):
     low = [room.kinds.count('low_box') for room in rooms]
     assert 0 < sum(low) < 0.1 * sum(len(room.kinds) for room in rooms)

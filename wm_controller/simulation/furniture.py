@@ -4,7 +4,8 @@
 Furniture: each kind is a function that draws one piece as a list of solids.
 
 A piece stands in its own frame: origin on the floor at its middle, front towards +x. Whatever
-begins above the robot (0.35 m) is passed under, so a table blocks with its legs only.
+begins above the robot (0.35 m) is passed under, so a table blocks with its legs only. What blocks
+shows in the laser's plane (0.2 m), but for the low box.
 """
 
 from collections.abc import Callable
@@ -117,12 +118,13 @@ def _shelf(rng, paint: Paint):
     hx, hy, hz = rng.uniform(0.13, 0.22), rng.uniform(0.35, 0.75), rng.uniform(0.5, 1.0)
     wood = paint('wood')
     solids = [
+        box(0, 0, 0.15, hx, hy, 0.15, material=wood),  # closed below: the laser sees its front
         box(-hx + 0.01, 0, hz, 0.01, hy, hz, material=wood),
         box(0, hy - 0.015, hz, hx, 0.015, hz, material=wood),
         box(0, -hy + 0.015, hz, hx, 0.015, hz, material=wood),
     ]
     levels = int(rng.integers(3, 6))
-    for level in np.linspace(0.06, 2 * hz - 0.015, levels):
+    for level in np.linspace(0.37, 2 * hz - 0.015, levels):
         solids.append(box(0, 0, float(level), hx, hy, 0.015, material=wood))
         if level < 2 * hz - 0.3 and rng.random() < 0.8:  # books and boxes on the board
             width, height = rng.uniform(0.1, 0.6) * hy, rng.uniform(0.08, 0.13)
@@ -137,7 +139,8 @@ def _cabinet(rng, paint: Paint):
     wood = paint('wood')
     solids = [box(0, 0, hz, hx, hy, hz, material=wood)]
     for side in (-1, 1):  # handles
-        solids.append(box(hx + 0.01, side * 0.06, hz, 0.01, 0.012, 0.08, material=paint('metal')))
+        solids.append(box(hx + 0.01, side * 0.06, max(hz, 0.44), 0.01, 0.012, 0.08,
+                          material=paint('metal')))
     return solids, hx, hy
 
 
@@ -167,8 +170,9 @@ def _plant(rng, paint: Paint):
     solids = [cylinder(0, 0, hz, r, hz, material=paint('plain'))]
     for _ in range(5):
         x, y = rng.uniform(-0.1, 0.1, 2)
-        solids.append(cylinder(x, y, 2 * hz + rng.uniform(0.2, 0.5), rng.uniform(0.06, 0.14),
-                               rng.uniform(0.1, 0.2), material=paint('leaf')))
+        height, radius, half = rng.uniform((0.2, 0.06, 0.1), (0.5, 0.14, 0.2))
+        middle = max(2 * hz + height, 0.36 + half)  # leaves hang above the robot
+        solids.append(cylinder(x, y, middle, radius, half, material=paint('leaf')))
     return solids, r, r
 
 
@@ -176,8 +180,7 @@ def _round_table(rng, paint: Paint):
     r, top = rng.uniform(0.35, 0.55), rng.uniform(0.68, 0.76)
     wood = paint('wood')
     solids = [
-        cylinder(0, 0, 0.03, 0.2, 0.03, material=wood),
-        cylinder(0, 0, top / 2, 0.05, top / 2, material=wood),
+        cylinder(0, 0, top / 2, rng.uniform(0.06, 0.12), top / 2, material=wood),
         cylinder(0, 0, top, r, 0.02, material=wood),
     ]
     return solids, r, r
