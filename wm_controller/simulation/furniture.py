@@ -167,7 +167,10 @@ def _low_box(rng, paint: Paint):
 
 def _plant(rng, paint: Paint):
     r, hz = rng.uniform(0.14, 0.2), rng.uniform(0.14, 0.2)
-    solids = [cylinder(0, 0, hz, r, hz, material=paint('plain'))]
+    solids = [
+        cylinder(0, 0, hz, r, hz, material=paint('plain')),
+        cylinder(0, 0, 2 * hz + 0.2, 0.02, 0.2, material=paint('leaf')),
+    ]
     for _ in range(5):
         x, y = rng.uniform(-0.1, 0.1, 2)
         height, radius, half = rng.uniform((0.2, 0.06, 0.1), (0.5, 0.14, 0.2))
