@@ -20,6 +20,7 @@ CONSOLE_SCRIPTS = {
 
 # rclpy and the message packages come from a ROS installation, or from the extra `ros` below.
 REQUIRES = [
+    'av>=12',
     'h5py>=3.7',
     'Jinja2>=3.0',
     'lightning-fabric>=2.2',
