@@ -17,12 +17,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool, Float32
 from std_srvs.srv import SetBool, Trigger
 
 from wm_controller.nodes import qos
-from wm_controller.nodes.conversions import to_odometry, to_scan
+from wm_controller.nodes.conversions import to_odometry, to_scan, to_stamp
 
 NODE = 'wm_controller.nodes.guardrail'
 PERIOD = 0.02
@@ -57,7 +58,7 @@ class Bench:
         self.executor.add_node(self.node)
         self.out, self.statuses, self.diagnostics = [], [], []
         kind = TwistStamped if stamped else Twist
-        self.node.create_subscription(kind, 'cmd_vel', self._on_command, qos.STATE)
+        self.node.create_subscription(kind, 'cmd_vel', self._on_command, 1000)  # miss nothing
         self.node.create_subscription(
             DiagnosticStatus, 'guardrail/status', self.statuses.append, qos.STATUS)
         self.node.create_subscription(
@@ -80,7 +81,7 @@ class Bench:
     def send(self, v, w=0.0, source='auto', frame='base_link', age=0.0):
         message = TwistStamped()
         message.header.frame_id = frame
-        stamp = int((self.now() - age) * 1e9)
+        stamp = int((self.now() - age) * 1e9) if age is not None else 0
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 10**9)
         message.twist.linear.x, message.twist.angular.z = float(v), float(w)
         self.commands[source].publish(message)
@@ -158,8 +159,9 @@ def guardrail(bench, spawn_node):
 def test_it_starts_quickly_without_torch_and_publishes_zeros_at_its_rate(bench, spawn_node):
     begin = time.monotonic()
     process = spawn_node(NODE)
-    bench.until(lambda: bench.out, 'cmd_vel')
-    started = bench.out[0][0] - begin
+    bench.until(lambda: 'full stop within' in process.log.read_text(), 'the start')
+    started = time.monotonic() - begin
+    bench.until(lambda: bench.out, 'cmd_vel')  # DDS discovery may take seconds
     bench.out.clear()
     bench.spin(2.0)
     rate = len(bench.out) / 2.0
@@ -167,8 +169,8 @@ def test_it_starts_quickly_without_torch_and_publishes_zeros_at_its_rate(bench, 
         resident = next(int(line.split()[1]) for line in status if line.startswith('VmRSS')) / 1024
     with open(f'/proc/{process.pid}/maps') as maps:
         assert 'torch' not in maps.read()
-    print(f'first cmd_vel after {started:.2f} s; {rate:.1f} Hz; {resident:.0f} MiB resident')
-    assert started < 5.0 and resident < 120.0
+    print(f'started in {started:.2f} s; {rate:.1f} Hz; {resident:.0f} MiB resident')
+    assert started < 3.0 and resident < 120.0
     assert 45.0 <= rate <= 53.0
     assert {(v, w) for _, v, w in bench.out} == {(0.0, 0.0)}
 
@@ -180,8 +182,8 @@ def test_importing_the_node_does_not_import_torch():
 
 def test_a_command_passes_and_silence_brakes_within_the_timeout(bench, guardrail):
     bench.drive()
-    assert bench.status() | {'reasons': ''} == {
-        'mode': 'auto', 'source': 'auto', 'reasons': '', 'limit': '1'}
+    expected = {'mode': 'auto', 'source': 'auto', 'reasons': '', 'limit': '1'}
+    bench.until(lambda: bench.status() == expected, str(expected), lambda: bench.send(0.5))
     bench.send(0.5)
     sent = time.monotonic()
     braking = bench.first_slower(sent, 0.5)
@@ -273,25 +275,27 @@ def test_teleop_outranks_and_autonomy_waits_for_enable(bench, guardrail):
 
 def test_what_does_not_count_is_dropped_and_named(bench, guardrail):
     bench.drive(0.2)
-    bench.send(np.nan)
-    bench.send(0.5, np.inf)
-    bench.spin(0.1, lambda: bench.send(0.2))
-    bench.send(0.5, frame='map')
-    bench.send(0.5, age=-1.0)
-    bench.send(0.5, age=bench.now())
-    bench.scans.publish(LaserScan())
-    bench.odometry.publish(to_odometry(bench.now(), np.zeros(3), np.zeros(2), 'map', 'base_link'))
-    bench.surprises.publish(Float32(data=float('nan')))
-    wanted = {'dropped.cmd_vel_auto.not_finite', 'dropped.scan.invalid', 'dropped.odom.invalid',
-              'dropped.surprise.not_finite'}
-    bench.diagnostics.clear()
-    bench.until(lambda: bench.diagnostics and wanted <= set(bench.diagnosed()), str(wanted),
-                lambda: bench.send(0.2))
+    wrong = {
+        'cmd_vel_auto.not_finite': lambda: bench.send(0.5, np.nan),
+        'cmd_vel_teleop.not_finite': lambda: bench.send(np.inf, source='teleop'),
+        'cmd_vel_auto.wrong_frame': lambda: bench.send(0.5, frame='map'),
+        'cmd_vel_auto.future_stamp': lambda: bench.send(0.5, age=-1.0),
+        'cmd_vel_auto.zero_stamp': lambda: bench.send(0.5, age=None),
+        'scan.invalid': lambda: bench.scans.publish(LaserScan()),
+        'odom.invalid': lambda: bench.odometry.publish(
+            to_odometry(bench.now(), np.zeros(3), np.zeros(2), 'map', 'base_link')),
+        'surprise.not_finite': lambda: bench.surprises.publish(Float32(data=float('nan')))}
+    counters = {f'dropped.{cause}' for cause in wrong}
+
+    def all_of_them():
+        for send in wrong.values():
+            send()
+            bench.spin(0.02)  # depth 1: the next would take its place
+        bench.send(0.2)
+    bench.until(lambda: bench.diagnostics and counters <= set(bench.diagnosed()), str(counters),
+                all_of_them)
     assert max(v for _, v, _ in bench.out) <= 0.2 + 1e-9
-    for options, cause in (({'frame': 'map'}, 'wrong_frame'), ({'age': -1.0}, 'future_stamp'),
-                           ({'age': bench.now()}, 'zero_stamp')):
-        bench.until(lambda c=cause: f'dropped.cmd_vel_auto.{c}' in bench.diagnosed(), cause,
-                    lambda o=options: bench.send(0.5, **o))
+    assert bench.status()['mode'] == 'auto', 'a message that is dropped takes no command over'
 
 
 def test_a_required_scan_that_goes_silent_brakes(bench, spawn_node):
@@ -323,7 +327,7 @@ def test_a_signal_ends_with_braking_and_zeros(bench, guardrail, number):
     speeds = [v for t, v, _ in bench.out if t > sent]
     assert guardrail.returncode == 0, guardrail.log.read_text()
     assert speeds[-3:] == [0.0, 0.0, 0.0]
-    assert all(after - before > -0.1 for before, after in zip(speeds, speeds[1:])), 'no jump'
+    assert all(after - before > -0.1 for before, after in zip(speeds, speeds[1:])), speeds
     assert 'Traceback' not in guardrail.log.read_text()
 
 
@@ -333,11 +337,14 @@ def test_plain_twist_is_published_on_demand_and_a_wrong_type_is_named(ros_domain
         process = spawn_node(NODE, '--ros-args', '-p', 'enable_stamped_cmd_vel:=false')
         bench.until(lambda: bench.out, 'a Twist')
         bench.drive(0.2)
-        keyboard = rclpy.create_node('keyboard', context=bench.context)
+        context = rclpy.Context()  # one participant cannot have two types on one topic
+        context.init(args=[])
+        keyboard = rclpy.create_node('keyboard', context=context)
         keyboard.create_publisher(Twist, 'cmd_vel_teleop', 1)
         bench.until(lambda: 'publishes Twist' in process.log.read_text(), 'the warning')
         assert '/cmd_vel_teleop: /keyboard' in process.log.read_text()
         keyboard.destroy_node()
+        context.try_shutdown()
     finally:
         bench.close()
 
@@ -353,6 +360,28 @@ def test_a_bad_parameter_is_one_line_and_exit_code_2(spawn_node, parameter, mess
     assert process.wait(timeout=20) == 2
     lines = process.log.read_text().strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith('guardrail: ') and message in lines[0]
+
+
+def test_simulated_time_is_waited_for_followed_and_a_jump_back_stops(bench, spawn_node):
+    spawn_node(NODE, '--ros-args', '-p', 'use_sim_time:=true')
+    bench.until(lambda: bench.statuses, 'a status')
+    assert bench.status()['reasons'] == 'clock'
+    clocks = bench.node.create_publisher(Clock, '/clock', qos.CLOCK)
+    begin, offset = time.monotonic(), 100.0
+    bench.now = lambda: offset + 2.0 * (time.monotonic() - begin)
+
+    def tick():
+        clocks.publish(Clock(clock=to_stamp(bench.now())))
+        bench.send(0.5)
+    bench.until(lambda: bench.out[-1][1] == 0.5, 'full speed', tick)
+    offset = 50.0
+    clocks.publish(Clock(clock=to_stamp(bench.now())))
+    bench.until(lambda: 'clock' in bench.status()['reasons'], 'the jump')
+    assert bench.out[-1][1] < 0.5
+    # ... and it drives again on commands of the new time.
+    bench.until(lambda: bench.out[-1][1] == 0.5, 'full speed', tick)
+    # The clock stands still: the brakes work all the same.
+    bench.until_stopped(time.monotonic())
 
 
 def test_whole_numbers_and_empty_lists_are_taken(bench, spawn_node):

@@ -81,6 +81,9 @@ class GuardrailNode(Node):
         self.create_timer(REPORT_S, self._report, clock=steady)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._take_parameters)
+        # rclpy's first log line takes 50 ms to find its caller: now, not in an emergency.
+        self.get_logger().info(f'{limits.rate:g} Hz, at most {limits.max_linear_velocity:g} m/s, '
+                               f'full stop within {limits.stopping_distance():.2f} m')
         self._decide()
 
     def _listen(self) -> None:
@@ -167,10 +170,11 @@ class GuardrailNode(Node):
             self._stop('on topic emergency_stop')
 
     def _stop(self, why: str) -> None:
-        if not self._guard.emergency_stop:
-            self.get_logger().error(f'emergency stop {why}; ~/reset clears it')
+        latched = self._guard.emergency_stop
         self._guard.on_emergency_stop(True)
-        self._decide()
+        self._decide()  # first the wheels, then the words
+        if not latched:
+            self.get_logger().error(f'emergency stop {why}; ~/reset clears it')
 
     def _drop(self, topic: str, cause: str, line: str) -> None:
         self._guard.drop(topic, cause)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import difflib
+import gc
 from pathlib import Path
 import signal
 import sys
@@ -194,6 +195,8 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> None
         sys.exit(WRONG_INPUT)
     for line in misspelt(node):
         node.get_logger().warning(line)
+    gc.collect()
+    gc.freeze()  # what is loaded stays loaded: no pauses to look through it again
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     code = 0
