@@ -542,6 +542,15 @@ def test_a_clock_that_jumps_back_stops_the_robot_until_it_is_told_anew():
     assert line.run(1.0, 0.5).v == pytest.approx(0.5)
 
 
+def test_simulated_time_that_jumps_back_brakes_before_it_runs_on():
+    line = Timeline(simulated_time=True)
+    line.run(1.0, 0.5)
+    line.ros -= 50.0
+    line.steady += PERIOD
+    verdict = line.guard.step(line.ros, line.steady)
+    assert verdict.v == pytest.approx(0.5 - PERIOD * LIMITS.max_linear_deceleration)
+
+
 def test_before_the_clock_runs_nothing_counts():
     guard = Guard(LIMITS, simulated_time=True)
     assert guard.on_command('auto', 0.5, 0.0, 1e9, 0.0, 1.0) == 'no_clock'

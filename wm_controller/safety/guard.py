@@ -290,4 +290,5 @@ class Guard:
             # What was heard in the old time is gone; only what the operator decided stays.
             self._heard = _Heard(clock_lost=True)
             self._latest_ros = self._stepped_ros = now_ros
+            self._advanced_steady = -np.inf  # the brakes do not wait for the new time
         self._latest_ros = max(self._latest_ros, now_ros)
