@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -123,6 +125,7 @@ def make_episode(
         duration_s=float(t[-1]),
         spl=path_efficiency(success, shortest, length),
         commands=len(t),
+        plans=len(t),
         deadline_misses=index % 3,
         interventions=index % 2,
         guard_share={'scan': float(np.mean(limit < 0.97)), 'acceleration': 1.0 / float(t[-1])},
@@ -142,3 +145,30 @@ def _plan(now: float, pose: np.ndarray, rng: np.random.Generator, fan: bool) -> 
 
     arcs = np.stack([arc(turn) for turn in rng.normal(0, 0.8, 16)]) if fan else None
     return PlanTrace(t=float(now), path=arc(float(rng.normal(0, 0.15))), fan=arcs)
+
+
+def small_bundle(path: Path) -> Path:
+    """Write a bundle with random weights whose gates say that it passed."""
+    import torch
+
+    from wm_controller.data.schema import CLEARANCE_BEARINGS
+    from wm_controller.world_model.bundle import save_bundle
+    from wm_controller.world_model.model import WorldModel
+    from wm_controller.world_model.spec import Architecture, ModelSpec
+
+    torch.manual_seed(0)
+    bearings = tuple(CLEARANCE_BEARINGS.tolist())
+    spec = ModelSpec(
+        clearance_bearings=bearings,
+        architecture=Architecture(
+            encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32, head_hidden=16
+        ),
+    )
+    save_bundle(
+        path,
+        WorldModel(spec),
+        gates={'passed': True},
+        training={},
+        energy_quantiles=tuple(np.linspace(0, 1e6, 101)),  # nothing surprises it
+    )
+    return path

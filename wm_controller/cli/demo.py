@@ -37,6 +37,12 @@ def demo(
         min=0.1,
         max=20,
     ),
+    timeout: float | None = typer.Option(
+        None, help='Simulated seconds for one goal; default: by its distance.', min=1.0
+    ),
+    allow_ungated: bool = typer.Option(
+        False, '--allow-ungated', help='Drive a model that failed the gates of its training.'
+    ),
     out: Path = typer.Option(Path('runs'), help='Folder that the run folder is made in.'),
     video: bool = typer.Option(True, '--video/--no-video', help='Film the drives.'),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as JSON.'),
@@ -57,7 +63,8 @@ def demo(
     from wm_controller.resources import find_model
 
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop is our Ctrl-C
-    plan = _prepare(find_model(model), goals, room_seed, family, people, speed_factor)
+    plan = _prepare(find_model(model), goals, room_seed, family, people)
+    plan = replace(plan, speed_factor=speed_factor, timeout_s=timeout, allow_ungated=allow_ungated)
     try:
         summary, directory = _drive_all(plan, out, video, as_json, connect, disconnect)
     except NodeDied as death:
@@ -82,11 +89,17 @@ class _Preparation:
     spec: Any  # TaskSpec
     room: Any  # Room
     start: Any  # (3,) world
-    speed_factor: float
+    speed_factor: float = 1.0
+    timeout_s: float | None = None
+    allow_ungated: bool = False
 
 
 def _prepare(
-    model: Path, goals: int, room_seed: int, family: str, people: int | None, pace: float
+    model: Path,
+    goals: int,
+    room_seed: int,
+    family: str,
+    people: int | None,
 ) -> _Preparation:
     import numpy as np
 
@@ -96,7 +109,7 @@ def _prepare(
     room = make_room(room_seed, family, people=people)
     spec = TaskSpec(seed=room_seed, family=family, people=people)
     start = room.sample_free_pose(np.random.default_rng(room_seed), START_CLEARANCE_M)
-    return _Preparation(model, goals, spec, room, start, pace)
+    return _Preparation(model, goals, spec, room, start)
 
 
 def _nodes(plan: _Preparation) -> list[Any]:
@@ -107,7 +120,15 @@ def _nodes(plan: _Preparation) -> list[Any]:
     simulated = {'use_sim_time': True}
     robot = find_config('robot')
     return [
-        NodeSpec('controller', {**simulated, 'model': str(plan.model.resolve())}, robot),
+        NodeSpec(
+            'controller',
+            {
+                **simulated,
+                'model': str(plan.model.resolve()),
+                'allow_ungated': plan.allow_ungated,
+            },
+            robot,
+        ),
         NodeSpec('guardrail', simulated, robot),
         NodeSpec(
             'simulator',
@@ -174,6 +195,7 @@ def _drive_one(plan: _Preparation, client: Any, graph: Any, index: int, video: b
     seed = plan.room.seed
     rng = np.random.default_rng([seed, index])
     task = next_goal(plan.room, rng, plan.spec, client.pose, index, seed)
+    task = replace(task, timeout_s=plan.timeout_s or task.timeout_s)
     recorder = DriveRecorder(task, Keep.film() if video else Keep())
     before = graph.cpu_seconds() + time.process_time()
     duration_s, state = client.drive(task, recorder)
@@ -216,9 +238,8 @@ def _write(
 
     floors = {(plan.room.family, plan.room.seed): Floor.of(plan.room)}
     run = Run(
-        title=f'{len(episodes)} goals in a room it has never seen'
-        if plan.room.family == 'evaluation'
-        else f'{len(episodes)} goals in a training room',
+        title=f'{len(episodes)} goal{"s" * (len(episodes) != 1)} in a '
+        + ('room it has never seen' if plan.room.family == 'evaluation' else 'training room'),
         subtitle=f'whole ROS graph: simulator, controller, guardrail · room {plan.room.seed}, '
         f'{plan.room.layout.replace("_", " ")} · model {summary["model"]}',
         command='wm ' + shlex.join(sys.argv[1:]),
@@ -235,7 +256,7 @@ def _write(
 
 def _say(screen: Console | None, line: str) -> None:
     if screen is not None:
-        screen.print(line, highlight=False)
+        screen.print(line, highlight=False, soft_wrap=True)
 
 
 def _line(episode: Any) -> str:
@@ -250,26 +271,25 @@ def _line(episode: Any) -> str:
 def _table(episodes: Sequence[Any]) -> Table:
     from wm_controller.evaluation.metrics import percentiles_ms
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in ('goal', 'shortest', 'driven', 'time', 'left', 'bumps', 'held', 'rate', 'late'):
-        table.add_column(name, justify='right')
-    table.add_column('latency p50/p99', justify='right')
-    table.add_column('outcome')
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ('goal', 'way m', 'driven', 'time s', 'left m', 'bumps', 'held', 'Hz', 'late'):
+        table.add_column(name, justify='right', no_wrap=True)
+    table.add_column('ms p50/p99', justify='right', no_wrap=True)
+    table.add_column('outcome', no_wrap=True)
     for e in episodes:
         latency = percentiles_ms(e.latencies_s)
-        rate = e.commands / e.duration_s if e.duration_s else 0.0
         p50, p99 = latency['p50'], latency['p99']
         table.add_row(
             str(e.task.index + 1),
-            f'{e.task.shortest_m:.1f} m',
-            f'{e.distance_m:.1f} m',
-            f'{e.duration_s:.1f} s',
-            f'{e.final_distance_m:.2f} m',
+            f'{e.task.shortest_m:.1f}',
+            f'{e.distance_m:.1f}',
+            f'{e.duration_s:.1f}',
+            f'{e.final_distance_m:.2f}',
             str(e.collisions),
             str(e.interventions),
-            f'{rate:.1f} Hz',
+            f'{e.commands / e.duration_s if e.duration_s else 0.0:.1f}',
             str(e.deadline_misses),
-            '–' if p50 is None or p99 is None else f'{p50:.0f}/{p99:.0f} ms',
+            '–' if p50 is None or p99 is None else f'{p50:.0f}/{p99:.0f}',
             f'[green]{e.outcome}' if e.success else f'[yellow]{e.outcome}',
         )
     return table

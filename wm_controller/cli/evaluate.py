@@ -111,6 +111,8 @@ def _score_open_loop(model: str | None, data: Path, as_json: bool) -> None:
 
 def _table(summary: Mapping[str, Any]) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column()
+    table.add_column(overflow='fold')
     low, high = (100 * bound for bound in summary['success_ci95'])
     latency = summary['latency_ms']
     rows = [

@@ -27,8 +27,16 @@ def bench_training(seconds: float, data: Path | None, threads: int) -> dict[str,
             _run(*WM, 'collect', '--rooms', str(ROOMS), '--steps', str(STEPS), '-o', str(data))
         bundle = folder / 'model.safetensors'
         peak_mb = _run(
-            *WM, 'train', str(data), '-o', str(bundle), '--minutes', str(seconds / 60),
-            '--threads', str(threads), negative_ok=True,
+            *WM,
+            'train',
+            str(data),
+            '-o',
+            str(bundle),
+            '--minutes',
+            str(seconds / 60),
+            '--threads',
+            str(threads),
+            negative_ok=True,
         )
         return {**_record(bundle), 'peak_mb': peak_mb, 'limit_mb': LIMITS_MB['training']}
 

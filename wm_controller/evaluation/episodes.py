@@ -91,6 +91,7 @@ class _Planner:
         if settings.fixed_plan_s is not None:
             spent_s = settings.fixed_plan_s
         self._free_at = start + spent_s
+        self._recorder.plans += 1
         self._recorder.plan_s.append(spent_s)
         self._recorder.deadline_misses += plan.late or spent_s > settings.period_s
         arrival = self._free_at + self._settings.transport_s

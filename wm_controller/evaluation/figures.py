@@ -149,8 +149,16 @@ def drive_map(
         draw_floor(axes, floor)
         for episode in episodes:
             draw_drive(axes, episode, imagined=imagined, weight=min(1.0, inches / 5.0))
+            if len(episodes) > 1:
+                _draw_number(axes, episode)
         _draw_scale(axes, floor)
         return _png(figure)
+
+
+def _draw_number(axes: Axes, episode: Episode) -> None:
+    x, y = episode.task.goal[:2]
+    style: dict[str, Any] = {'fontsize': 9, 'fontweight': 'bold', 'color': '#00573f'}
+    axes.text(x, y + 0.16, str(episode.task.index + 1), ha='center', zorder=9, **style)
 
 
 def _draw_scale(axes: Axes, floor: Floor) -> None:

@@ -118,7 +118,7 @@ def summarise(
         'latency_ms': percentiles_ms(x for e in episodes for x in e.latencies_s),
         'plan_ms': percentiles_ms(x for e in episodes for x in e.plan_s),
         'deadline_misses': sum(e.deadline_misses for e in episodes),
-        'plans': sum(len(e.plan_s) for e in episodes),
+        'plans': sum(e.plans for e in episodes),
         'interventions': sum(e.interventions for e in episodes),
         'cpu_seconds': round(sum(e.cpu_s for e in episodes), 2),
         'reached_rate': reached / trials if trials else None,

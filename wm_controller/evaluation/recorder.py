@@ -57,6 +57,7 @@ class DriveRecorder:
         self.latencies_s: list[float] = []
         self.plan_s: list[float] = []
         self.commands = 0
+        self.plans = 0
         self.deadline_misses = 0
         self.goal_frame: bytes | None = None
 
@@ -141,6 +142,7 @@ class DriveRecorder:
             duration_s=t,
             spl=path_efficiency(success, task.shortest_m, driven),
             commands=self.commands,
+            plans=self.plans,
             deadline_misses=self.deadline_misses,
             interventions=self.interventions,
             guard_share={

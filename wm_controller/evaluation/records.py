@@ -73,6 +73,7 @@ class Episode:
     duration_s: float  # simulated
     spl: float
     commands: int  # that took effect
+    plans: int
     deadline_misses: int
     interventions: int  # times the guard held a robot that was told to move
     guard_share: Mapping[str, float]  # share of the time each guardrail was limiting

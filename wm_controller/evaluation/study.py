@@ -16,7 +16,7 @@ from wm_controller.evaluation.metrics import summarise
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, write_report
-from wm_controller.evaluation.runner import BASELINES, Job, run_jobs
+from wm_controller.evaluation.runner import BASELINES, Job, PLANNERS, run_jobs
 from wm_controller.evaluation.tasks import TaskSpec
 from wm_controller.evaluation.video import write_video
 from wm_controller.simulation.rooms import make_room
@@ -44,6 +44,8 @@ class Study:
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise InputError(f'--episodes is {self.episodes}: at least 1')
+        if self.planner not in PLANNERS:
+            raise InputError(f'planner {self.planner!r} is unknown: use {", ".join(PLANNERS)}')
         if self.planner == 'hierarchical':
             raise InputError('planner hierarchical: not in this version; use --planner flat')
 

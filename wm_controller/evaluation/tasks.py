@@ -6,15 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wm_controller.errors import InputError
 from wm_controller.evaluation.records import Task
-
-if TYPE_CHECKING:
-    from wm_controller.simulation.rooms import Room
+from wm_controller.simulation.paths import DistanceField
+from wm_controller.simulation.rooms import FAMILIES, make_room, Room
 
 # Shortest-path distance of the goal, m. Without a band: the distances of the project's target.
 BANDS = {'near': (2.0, 4.0), 'mid': (4.0, 8.0), 'far': (8.0, 16.0), 'default': (3.0, 8.0)}
@@ -44,6 +42,8 @@ class TaskSpec:
     max_turn: float = 1.5  # rad/s
 
     def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise InputError(f'family {self.family!r} is unknown: use {" or ".join(FAMILIES)}')
         if self.goal_kind not in ('pose', 'image'):
             raise InputError(f'goal {self.goal_kind!r} is neither pose nor image')
         if not 0.0 < self.band_m[0] < self.band_m[1]:
@@ -57,8 +57,6 @@ def timeout_s(shortest_m: float, max_speed: float, max_turn: float) -> float:
 
 def make_task(index: int, spec: TaskSpec) -> Task:
     """Make the drive of this index: the same for the same spec, on every machine."""
-    from wm_controller.simulation.rooms import make_room
-
     for attempt in range(ROOM_TRIES):  # a small room may have no two places so far apart
         room_seed = ROOMS_PER_SEED * spec.seed + index + 10_000 * attempt
         rng = np.random.default_rng([spec.seed, index, attempt])
@@ -102,8 +100,6 @@ def next_goal(
     room_seed: int,
 ) -> Task:
     """Choose a goal within the band of one start; the nearest to the band if none is within."""
-    from wm_controller.simulation.paths import DistanceField
-
     field = DistanceField(room, start[:2])
     low, high = spec.band_m
     poses = [room.sample_free_pose(rng, GOAL_CLEARANCE_M) for _ in range(4 * START_SAMPLES)]
@@ -131,8 +127,6 @@ def _from_goal(
     room_seed: int,
 ) -> Task | None:
     """Draw a goal and many starts; keep the start nearest to a distance drawn from the band."""
-    from wm_controller.simulation.paths import DistanceField
-
     low, high = spec.band_m
     goal = np.asarray(room.sample_free_pose(rng, GOAL_CLEARANCE_M), dtype=np.float64)
     starts = [

@@ -244,9 +244,11 @@ class DemoClient(Node):
         self._wanted = (message.twist.linear.x, message.twist.angular.z)
         stamp = seconds(message.header.stamp)
         # A stop that no image asked for carries the time it was sent at, and no latency.
-        if self._recorder is None or stamp not in self._image_stamps:
+        halt = self._wanted == (0.0, 0.0) and stamp not in self._image_stamps
+        if self._recorder is None or halt:
             return
         self._recorder.commands += 1
+        self._recorder.plans += 1
         self._recorder.latencies_s.append(self._ros_time.now(time.monotonic()) - stamp)
 
     def _on_admitted(self, message: TwistStamped) -> None:

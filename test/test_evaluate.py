@@ -1,0 +1,259 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The closed loop of the evaluation: its timing, its tasks, its baselines, its command line."""
+
+from dataclasses import replace
+import json
+
+import numpy as np
+import pytest
+
+from drives import small_bundle
+from wm_controller.cli.main import run as wm
+from wm_controller.errors import InputError
+from wm_controller.evaluation.episodes import LoopSettings, run_episode
+from wm_controller.evaluation.recorder import Keep
+from wm_controller.evaluation.runner import Job, make_guard, policy_factory
+from wm_controller.evaluation.study import run_study, Study
+from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, make_task, next_goal, TaskSpec
+from wm_controller.planning.contract import Plan
+from wm_controller.simulation.paths import DistanceField
+from wm_controller.simulation.rooms import make_room
+
+SPEC = TaskSpec(seed=1, people=0)
+FIXED = LoopSettings(fixed_plan_s=0.04)
+BLIND = Keep(frame_period_s=None)
+
+
+def drive(planner, task, settings=FIXED, policy=None):
+    make_policy = policy_factory(Job(SPEC, planner), settings) if policy is None else policy
+    return run_episode(
+        task, make_policy, lambda: make_guard(settings), planner=planner, settings=settings,
+        keep=BLIND)  # fmt: skip
+
+
+class Forward:
+    """Drives ahead and notes what it was given."""
+
+    uses_camera = False
+
+    def __init__(self, v=0.3, state='planning'):
+        self.v, self.state = v, state
+        self.stamps, self.times = [], []
+
+    def reset(self):
+        pass
+
+    def set_goal(self, goal):
+        self.goal = goal
+
+    def observe(self, observation):
+        self.stamps.append(observation.stamp)
+
+    def plan(self, now, deadline_s):
+        self.times.append(now)
+        return Plan(stamp=self.stamps[-1], v=self.v, state=self.state)
+
+
+@pytest.fixture(scope='module')
+def task():
+    return make_task(1, SPEC)
+
+
+def test_tasks_are_in_their_band_and_reachable():
+    for band in ('default', 'near', 'mid', 'far'):
+        low, high = BANDS[band]
+        found = make_task(0, replace(SPEC, band_m=(low, high)))
+        room = make_room(found.room_seed, found.family, people=0)
+        assert low <= found.shortest_m <= high
+        assert room.distance(np.array([found.goal[:2]]))[0] >= 0.3
+        assert DistanceField(room, found.goal[:2]).distance(np.array(found.start[:2])) == (
+            pytest.approx(found.shortest_m)
+        )
+
+
+def test_at_least_every_other_pose_goal_is_behind_something():
+    tasks = [make_task(index, SPEC) for index in range(10)]
+    assert all(task.hidden for task in tasks[::2])
+
+
+def test_image_goals_are_in_sight_from_the_start():
+    for index in range(6):
+        found = make_task(index, replace(SPEC, goal_kind='image', band_m=IMAGE_BAND))
+        x, y, yaw = found.start
+        direction = np.arctan2(found.goal[1] - y, found.goal[0] - x)
+        assert not found.hidden and found.shortest_m <= 3.0
+        assert abs(np.angle(np.exp(1j * (direction - yaw)))) <= np.radians(35) + 1e-9
+        assert abs(np.angle(np.exp(1j * (found.goal[2] - direction)))) <= np.radians(30) + 1e-9
+
+
+def test_the_same_seed_makes_the_same_tasks_and_another_makes_others():
+    assert make_task(3, SPEC) == make_task(3, SPEC)
+    assert make_task(3, SPEC).start != make_task(3, replace(SPEC, seed=2)).start
+
+
+def test_goals_of_a_tour_start_where_the_robot_is(task):
+    room = make_room(7, 'evaluation', people=0)
+    start = room.sample_free_pose(np.random.default_rng(0))
+    found = next_goal(room, np.random.default_rng(1), SPEC, start, 0, 7)
+    assert found.start == tuple(start)
+    assert 3.0 <= found.shortest_m <= 8.0
+
+
+def test_a_band_that_no_room_has_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr('wm_controller.evaluation.tasks.ROOM_TRIES', 2)
+    with pytest.raises(InputError, match='nearer --band') as refusal:
+        make_task(0, replace(SPEC, band_m=(60.0, 90.0)))
+    assert '\n' not in str(refusal.value)
+
+
+def test_the_oracle_arrives_and_straight_stays_behind_what_is_in_the_way():
+    hidden = make_task(0, SPEC)
+    ceiling = drive('oracle', hidden)
+    assert ceiling.success and ceiling.spl > 0.9 and ceiling.collisions == 0
+    floor = drive('straight', hidden)
+    assert not floor.success and floor.timed_out
+    assert floor.duration_s == pytest.approx(hidden.timeout_s, abs=0.05)
+
+
+def test_a_drive_is_the_same_when_its_plans_take_the_same_time(task):
+    first, second = drive('random', task), drive('random', task)
+    assert np.array_equal(first.trace.pose, second.trace.pose)
+    assert first.guard_share == second.guard_share
+
+
+def test_latency_is_plan_time_and_transport(task):
+    short = replace(task, timeout_s=3.0)
+    episode = drive('x', short, policy=lambda *_: Forward())
+    assert np.allclose(episode.latencies_s, 0.055)
+    assert episode.commands == pytest.approx(30, abs=1) and episode.deadline_misses == 0
+
+
+def test_a_slow_planner_takes_the_newest_frame_and_is_late(task):
+    policy = Forward()
+    slow = replace(FIXED, fixed_plan_s=0.23)
+    episode = drive('x', replace(task, timeout_s=4.0), slow, lambda *_: policy)
+    assert episode.deadline_misses == episode.plans
+    gaps = np.diff(policy.stamps)
+    assert np.all(gaps >= 0.2 - 1e-6)  # frames in between were overwritten, not queued
+    # A frame that waited is as old as its wait; the next one is at most a period old.
+    assert np.all(np.array(policy.times) - np.array(policy.stamps) <= 0.1 + 1e-6)
+    assert max(episode.latencies_s) <= 0.1 + 0.23 + 0.015 + 1e-6
+
+
+def test_a_planner_slower_than_the_guards_patience_stands_still(task):
+    stuck = replace(FIXED, fixed_plan_s=0.6)  # every command is older than auto_timeout_s
+    episode = drive('x', replace(task, timeout_s=4.0), stuck, lambda *_: Forward())
+    assert episode.distance_m < 0.05
+
+
+def test_claiming_to_have_arrived_is_not_arriving(task):
+    episode = drive('x', task, policy=lambda *_: Forward(v=0.0, state='reached'))
+    assert episode.claimed and not episode.reached and not episode.success
+    assert episode.outcome == 'wrong place'
+    assert episode.duration_s < 3.0
+
+
+def test_a_bump_spoils_an_arrival():
+    # Without the laser and straight into whatever is ahead, from many starts: some bump.
+    blind = replace(FIXED, scan=False)
+    for index in range(6):
+        ahead = replace(make_task(index, SPEC), timeout_s=20.0)
+        episode = drive('x', ahead, blind, lambda *_: Forward(v=0.5))
+        if episode.collisions:
+            assert not episode.success
+            assert len(episode.trace.bumps) == episode.collisions
+            return
+    pytest.fail('nobody bumped: bumps are not counted')
+
+
+def test_with_the_laser_the_guard_prevents_those_bumps():
+    for index in range(3):
+        ahead = replace(make_task(index, SPEC), timeout_s=12.0)
+        episode = drive('x', ahead, policy=lambda *_: Forward(v=0.5))
+        assert episode.collisions == 0
+        assert episode.guard_share['obstacle'] > 0.2 and episode.interventions >= 1
+
+
+def test_a_study_writes_what_the_contract_promises(tmp_path):
+    done = []
+    study = Study(SPEC, 'oracle', 2, with_oracle=True, floors=True, video=True, out=tmp_path)
+    directory, summary = run_study(study, lambda: done.append(1))
+    assert {path.name for path in directory.iterdir()} == {
+        'summary.json',
+        'episodes.csv',
+        'report.html',
+        'drive.mp4',
+    }
+    assert len(done) == 6 == study.drives
+    assert summary['success_rate'] == 1.0 and summary['baselines'].keys() == {'straight', 'random'}
+    assert json.loads((directory / 'summary.json').read_text())['episodes'] == 2
+
+
+def test_a_model_drives_by_camera_alone_to_an_image(tmp_path, capsys):
+    model = small_bundle(tmp_path / 'small.safetensors')
+    code = wm(
+        [
+            'evaluate',
+            str(model),
+            '--episodes',
+            '1',
+            '--goal',
+            'image',
+            '--no-scan',
+            '--out',
+            str(tmp_path / 'runs'),
+            '--json',
+            '--workers',
+            '1',
+            '--require',
+            '0',
+        ]
+    )
+    summary = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert summary['scan'] is False and summary['goal'] == 'image'
+    assert len(summary['model_digest']) == 64
+    assert summary['latency_ms']['p50'] > 15.0  # processor time of the plan, and transport
+
+
+@pytest.mark.parametrize(('arguments', 'line'), [
+    (['no_such.safetensors'], 'no_such.safetensors'),
+    ([], 'needs a model'),
+    (['--planner', 'straight', '--band', 'close'], 'near, mid or far'),
+    (['--planner', 'straight', '--goal', 'smell'], 'neither pose nor image'),
+    (['--planner', 'psychic'], 'unknown'),
+    (['--planner', 'hierarchical', 'x'], 'hierarchical'),
+    (['--planner', 'straight', '--family', 'mine'], 'mine'),
+    (['--planner', 'straight', '--episodes', '0'], '--episodes'),
+    (['one', 'two'], 'two'),
+])  # fmt: skip
+def test_wrong_input_is_one_line_and_exit_code_2(arguments, line, capsys, tmp_path):
+    code = wm(['evaluate', *arguments, '--out', str(tmp_path), '--workers', '1'])
+    printed = capsys.readouterr()
+    assert code == 2
+    assert printed.err.count('\n') == 1 and line in printed.err and 'Traceback' not in printed.err
+
+
+def test_too_little_success_is_exit_code_1(capsys, tmp_path):
+    code = wm(
+        [
+            'evaluate',
+            '--planner',
+            'random',
+            '--episodes',
+            '1',
+            '--seed',
+            '1',
+            '--people',
+            '0',
+            '--out',
+            str(tmp_path),
+            '--workers',
+            '1',
+            '--require',
+            '1.0',
+        ]
+    )
+    assert code == 1
+    assert 'below the 100' in capsys.readouterr().err
