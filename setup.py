@@ -95,7 +95,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         shared('launch', '*_launch.py'),
-        shared('config', '*.yaml', '*.xml'),
+        shared('config', '*.yaml', '*.xml', '*.rviz'),
         shared('worlds', '*.sdf'),
         shared('models', '*.safetensors'),
     ],

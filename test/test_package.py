@@ -46,7 +46,7 @@ NAMES = {
     'yaml': ('PyYAML', 'python3-yaml'),
 }
 PEERS = {'pytorch_mppi'}  # extras of the benchmark, asked for by name when missing
-WITH_OTHERS = {'backports', 'compression'}  # zstd: with rosbags, or Python from 3.14 on
+WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them
 # Layers of design: what each folder of the package may import of the others.
 BELOW = {
