@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""The guard's promises: as properties over random inputs, and as timelines of what goes wrong."""
+"""Who may command, for how long, and how fast: properties and timelines."""
 
 from dataclasses import replace
 import math
@@ -10,101 +10,17 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from wm_controller.safety import geometry as geo
+from timelines import LIMITS, PERIOD, play, SEQUENCES, Timeline, wall
 from wm_controller.safety.guard import Guard
 from wm_controller.safety.guardrails import as_markdown, GUARDRAILS
-from wm_controller.safety.limits import InvalidLimit, Limits
-
-PERIOD = 0.02
-LIMITS = Limits()
-
-
-class Timeline:
-    """A guard with a clock in hand: ROS time starts at 100 s, steady time at 0."""
-
-    def __init__(self, limits=LIMITS, **options):
-        self.guard = Guard(limits, **options)
-        self.ros, self.steady = 100.0, 0.0
-        self.verdict = self.guard.step(self.ros, self.steady)
-
-    def command(self, v, w=0.0, source='auto', age=0.0):
-        return self.guard.on_command(source, v, w, self.ros - age, self.ros, self.steady)
-
-    def scan(self, points, age=0.0, **options):
-        return self.guard.on_scan(points, self.ros - age, self.ros, self.steady, **options)
-
-    def odometry(self, pose, twist=(0.0, 0.0), age=0.0):
-        return self.guard.on_odometry(pose, twist, self.ros - age, self.ros, self.steady)
-
-    def step(self, dt=PERIOD):
-        self.ros += dt
-        self.steady += dt
-        self.verdict = self.guard.step(self.ros, self.steady)
-        return self.verdict
-
-    def run(self, seconds, v=None, w=0.0, source='auto', points=None):
-        """Let time pass; the source keeps commanding if v is given, a scan if points are."""
-        for _ in range(round(seconds / PERIOD)):
-            if v is not None:
-                self.command(v, w, source)
-            if points is not None:
-                self.scan(points)
-            self.step()
-        return self.verdict
-
-    def reset(self):
-        return self.guard.reset(self.steady)[0]
-
-    def enable(self):
-        return self.guard.enable(True, self.ros, self.steady)[0]
-
-
-def wall(x, half_width=1.0):
-    y = np.linspace(-half_width, half_width, 101)
-    return np.column_stack((np.full_like(y, x), y))
-
+from wm_controller.safety.limits import InvalidLimit
 
 # Promise 1: finite, inside the limits, no faster than acceleration, braking and jerk allow.
 
-ANY_SPEED = st.one_of(
-    st.floats(-2.0, 2.0), st.just(0.0), st.sampled_from((1e308, -1e308, 5e-324, math.nan,
-                                                         math.inf, 0.5, -0.25)))
-EVENTS = st.one_of(
-    st.tuples(st.just('command'), st.sampled_from(('auto', 'teleop')), ANY_SPEED, ANY_SPEED,
-              st.floats(-0.2, 0.7)),
-    st.tuples(st.just('scan'), st.floats(0.1, 3.0), st.floats(-3.2, 3.2)),
-    st.tuples(st.just('stop'), st.booleans()),
-    st.tuples(st.just('reset')), st.tuples(st.just('enable')),
-    st.tuples(st.just('surprise'), st.one_of(st.floats(0.0, 1.0), st.just(math.nan))),
-    st.tuples(st.just('jump'), st.floats(-5.0, 5.0)),
-)
-STEPS = st.one_of(st.just(0.02), st.just(0.0), st.floats(1e-5, 0.3))
-SEQUENCES = st.lists(st.tuples(st.lists(EVENTS, max_size=3), STEPS, st.integers(1, 25)),
-                     max_size=20)
 OTHER_LIMITS = st.builds(
     replace, st.just(LIMITS), max_linear_jerk=st.sampled_from((0.5, 5.0, 1000.0)),
     max_linear_acceleration=st.floats(0.1, 3.0), max_linear_deceleration=st.floats(0.5, 3.0),
     max_angular_acceleration=st.floats(0.5, 8.0), min_linear_velocity=st.floats(-0.5, 0.0))
-
-
-def play(line, event):
-    kind, *rest = event
-    if kind == 'command':
-        source, v, w, age = rest
-        line.command(v, w, source, age)
-    elif kind == 'scan':
-        distance, bearing = rest
-        line.scan([[distance * math.cos(bearing), distance * math.sin(bearing)]])
-    elif kind == 'stop':
-        line.guard.on_emergency_stop(rest[0])
-    elif kind == 'reset':
-        line.reset()
-    elif kind == 'enable':
-        line.enable()
-    elif kind == 'surprise':
-        line.guard.on_surprise(rest[0], line.steady)
-    else:
-        line.ros += rest[0]
 
 
 def check_follows(before, after, throttle, dt, limits):
@@ -261,159 +177,6 @@ def test_a_scan_that_is_not_required_may_be_silent():
     line = Timeline()
     line.run(0.5, 0.5, points=wall(0.4))
     assert line.run(1.5, 0.5).v == pytest.approx(0.5)
-
-
-# Promise 4: the stopping envelope.
-
-def drive_world(line, points, v, w, seconds, latency=0.0, rate=10.0, odometry=True):
-    """Close the loop over an ideal base among fixed points; return the least distance."""
-    pose, least, shots = np.zeros(3), np.inf, []
-    outline = line.guard.limits.outline
-    scan_every = round(1.0 / rate / PERIOD)
-    for tick in range(round(seconds / PERIOD)):
-        line.command(v, w)
-        if odometry:
-            line.odometry(pose, (line.verdict.v, line.verdict.w))
-        if tick % scan_every == 0:
-            shots.append((line.ros, geo.to_child(pose, points)))
-        while shots and line.ros - shots[0][0] >= latency - 1e-9:
-            stamp, seen = shots.pop(0)
-            line.guard.on_scan(seen, stamp, line.ros, line.steady)
-        out = line.step()
-        pose = geo.integrate(pose, out.v, out.w, PERIOD)
-        least = min(least, outline.distance(geo.to_child(pose, points)).min())
-    return least, pose
-
-
-BOX = (0.3, 0.2, 0.3, -0.2, -0.25, -0.2, -0.25, 0.2)
-
-
-@settings(max_examples=60)
-@given(st.floats(-0.5, 1.0), st.floats(-2.0, 2.0), st.integers(0, 2**32 - 1),
-       st.sampled_from(((), BOX)), st.sampled_from((0.0, 0.1)), st.booleans())
-def test_the_robot_never_comes_nearer_than_the_margin(v, w, seed, footprint, latency, odometry):
-    line = Timeline(replace(LIMITS, footprint=footprint))
-    points = np.random.default_rng(seed).uniform(-1.5, 1.5, (30, 2))
-    points = points[line.guard.limits.outline.distance(points) > 0.06]
-    for _ in range(15):
-        line.scan(points)
-        line.step()
-    least, _ = drive_world(line, points, v, w, 4.0, latency, odometry=odometry)
-    assert least >= LIMITS.margin - 1e-3
-
-
-def test_straight_at_a_wall_it_slows_and_stops_at_the_margin():
-    line = Timeline()
-    least, pose = drive_world(line, wall(1.5), 0.5, 0.0, 8.0)
-    assert LIMITS.margin - 1e-6 <= least <= LIMITS.margin + 0.02
-    assert 'obstacle' in line.verdict.reasons
-    assert line.verdict.limit < 0.05
-
-
-def test_an_obstacle_that_appears_brakes_at_the_limit():
-    line = Timeline()
-    speed = line.run(1.5, 0.5).v
-    line.scan(wall(0.3))
-    assert line.step().v == pytest.approx(speed - PERIOD * LIMITS.max_linear_deceleration)
-
-
-def test_behind_and_beside_do_not_slow():
-    line = Timeline()
-    points = np.concatenate((wall(-0.3), wall(0.0) @ [[0, 1], [1, 0]] + (0, 0.25)))
-    assert line.run(1.5, 0.5, points=points).v == pytest.approx(0.5)
-
-
-def test_backing_out_of_contact_is_free_and_pushing_is_not():
-    line = Timeline()
-    assert line.run(0.5, 0.3, points=wall(0.2)).v == 0.0
-    assert line.run(0.5, 0.0, 1.0, points=wall(0.2)).w > 0.5, 'a disc turns on the spot'
-    line.run(0.5, 0.0)
-    assert line.run(0.5, -0.2, points=wall(0.2)).v == pytest.approx(-0.2)
-
-
-def test_motion_that_is_faster_than_commanded_counts():
-    line = Timeline()
-    line.run(0.5, 0.05)
-    for _ in range(10):
-        line.odometry(np.zeros(3), (0.8, 0.0))
-        line.command(0.05)
-        line.scan(wall(0.18 + 0.05 + 0.1))
-        line.step()
-    assert line.verdict.v == 0.0
-    assert 'obstacle' in line.verdict.reasons
-
-
-def test_an_old_scan_is_moved_by_what_was_driven_since():
-    line = Timeline()
-    line.run(1.5, 0.5)
-    line.scan(wall(0.6))
-    line.run(0.5, 0.5)
-    assert line.verdict.v < 0.45, 'without another scan the wall has come nearer'
-
-
-def test_a_sensor_that_sees_less_than_the_stopping_distance_forbids_driving():
-    line = Timeline()
-    for _ in range(20):
-        line.command(0.5)
-        line.scan(np.zeros((0, 2)), sees_m=0.3)
-        line.step()
-    assert line.verdict.v == 0.0
-    assert line.verdict.reasons == ('sensor_range',)
-    with pytest.raises(InvalidLimit, match='0.30 m'):
-        LIMITS.check_sight(0.3)
-
-
-def test_one_step_is_quick_enough():
-    import time
-    line = Timeline(replace(LIMITS, footprint=BOX))
-    angle = np.linspace(-np.pi, np.pi, 720)
-    line.scan(np.column_stack((0.6 * np.cos(angle), 0.6 * np.sin(angle))))
-    line.run(0.1, 0.5, 0.3)
-    took = []
-    for _ in range(50):
-        begin = time.perf_counter()
-        line.step(0.001)
-        took.append(time.perf_counter() - begin)
-    print(f'a step with 720 beams and a polygon: {1e3 * sorted(took)[25]:.2f} ms')
-    assert sorted(took)[25] < 5e-3
-
-
-# Promise 5: where it may be.
-
-FENCE = (-1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
-
-
-@settings(max_examples=30)
-@given(st.floats(-0.3, 0.6), st.floats(-1.0, 1.0))
-def test_the_footprint_stays_inside_the_fence_and_outside_keep_out(v, w):
-    limits = replace(LIMITS, geofence=FENCE, keep_out=(
-        0.5, 0.3, 0.8, 0.3, 0.8, 0.6, 0.5, 0.6, math.nan, -0.6, -0.8, -0.5, -0.8, -0.5, -0.3))
-    line = Timeline(limits)
-    pose = np.zeros(3)
-    for _ in range(300):
-        line.command(v, w)
-        line.odometry(pose, (line.verdict.v, line.verdict.w))
-        out = line.step()
-        pose = geo.integrate(pose, out.v, out.w, PERIOD)
-        assert np.abs(pose[:2]).max() <= 1.0 - 0.18 - LIMITS.margin + 1e-3
-        for polygon in limits.keep_out_polygons:
-            assert geo.signed_distance(polygon, pose[:2])[0] >= 0.18 + LIMITS.margin - 1e-3
-
-
-def test_a_fence_without_odometry_holds_the_robot():
-    line = Timeline(replace(LIMITS, geofence=FENCE))
-    assert line.run(0.5, 0.3).v == 0.0
-    assert 'geofence' in line.verdict.reasons
-
-
-def test_outside_the_fence_only_the_way_back_is_free():
-    line = Timeline(replace(LIMITS, geofence=FENCE))
-    for v, moves in ((0.3, False), (-0.2, True)):
-        for _ in range(50):
-            line.command(v)
-            line.odometry((1.5, 0.0, 0.0))
-            line.step()
-        assert (line.verdict.v != 0.0) == moves
 
 
 # Promise 6: the emergency stop.

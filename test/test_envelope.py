@@ -1,0 +1,167 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Where the robot may go: obstacles, fences, and the way out of contact."""
+
+from dataclasses import replace
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from timelines import LIMITS, PERIOD, Timeline, wall
+from wm_controller.safety import geometry as geo
+from wm_controller.safety.limits import InvalidLimit
+
+# Promise 4: the stopping envelope.
+
+def drive_world(line, points, v, w, seconds, latency=0.0, rate=10.0, odometry=True):
+    """Close the loop over an ideal base among fixed points; return the least distance."""
+    pose, least, shots = np.zeros(3), np.inf, []
+    outline = line.guard.limits.outline
+    scan_every = round(1.0 / rate / PERIOD)
+    for tick in range(round(seconds / PERIOD)):
+        line.command(v, w)
+        if odometry:
+            line.odometry(pose, (line.verdict.v, line.verdict.w))
+        if tick % scan_every == 0:
+            shots.append((line.ros, geo.to_child(pose, points)))
+        while shots and line.ros - shots[0][0] >= latency - 1e-9:
+            stamp, seen = shots.pop(0)
+            line.guard.on_scan(seen, stamp, line.ros, line.steady)
+        out = line.step()
+        pose = geo.integrate(pose, out.v, out.w, PERIOD)
+        least = min(least, outline.distance(geo.to_child(pose, points)).min())
+    return least, pose
+
+
+BOX = (0.3, 0.2, 0.3, -0.2, -0.25, -0.2, -0.25, 0.2)
+
+
+@settings(max_examples=60)
+@given(st.floats(-0.5, 1.0), st.floats(-2.0, 2.0), st.integers(0, 2**32 - 1),
+       st.sampled_from(((), BOX)), st.sampled_from((0.0, 0.1)), st.booleans())
+def test_the_robot_never_comes_nearer_than_the_margin(v, w, seed, footprint, latency, odometry):
+    line = Timeline(replace(LIMITS, footprint=footprint))
+    points = np.random.default_rng(seed).uniform(-1.5, 1.5, (30, 2))
+    points = points[line.guard.limits.outline.distance(points) > 0.06]
+    for _ in range(15):
+        line.scan(points)
+        line.step()
+    least, _ = drive_world(line, points, v, w, 4.0, latency, odometry=odometry)
+    assert least >= LIMITS.margin - 1e-3
+
+
+def test_straight_at_a_wall_it_slows_and_stops_at_the_margin():
+    line = Timeline()
+    least, pose = drive_world(line, wall(1.5), 0.5, 0.0, 8.0)
+    assert LIMITS.margin - 1e-6 <= least <= LIMITS.margin + 0.02
+    assert 'obstacle' in line.verdict.reasons
+    assert line.verdict.limit < 0.05
+
+
+def test_an_obstacle_that_appears_brakes_at_the_limit():
+    line = Timeline()
+    speed = line.run(1.5, 0.5).v
+    line.scan(wall(0.3))
+    assert line.step().v == pytest.approx(speed - PERIOD * LIMITS.max_linear_deceleration)
+
+
+def test_behind_and_beside_do_not_slow():
+    line = Timeline()
+    points = np.concatenate((wall(-0.3), wall(0.0) @ [[0, 1], [1, 0]] + (0, 0.25)))
+    assert line.run(1.5, 0.5, points=points).v == pytest.approx(0.5)
+
+
+def test_backing_out_of_contact_is_free_and_pushing_is_not():
+    line = Timeline()
+    assert line.run(0.5, 0.3, points=wall(0.2)).v == 0.0
+    assert line.run(0.5, 0.0, 1.0, points=wall(0.2)).w > 0.5, 'a disc turns on the spot'
+    line.run(0.5, 0.0)
+    assert line.run(0.5, -0.2, points=wall(0.2)).v == pytest.approx(-0.2)
+
+
+def test_motion_that_is_faster_than_commanded_counts():
+    line = Timeline()
+    line.run(0.5, 0.05)
+    for _ in range(10):
+        line.odometry(np.zeros(3), (0.8, 0.0))
+        line.command(0.05)
+        line.scan(wall(0.18 + 0.05 + 0.1))
+        line.step()
+    assert line.verdict.v == 0.0
+    assert 'obstacle' in line.verdict.reasons
+
+
+def test_an_old_scan_is_moved_by_what_was_driven_since():
+    line = Timeline()
+    line.run(1.5, 0.5)
+    line.scan(wall(0.6))
+    line.run(0.5, 0.5)
+    assert line.verdict.v < 0.45, 'without another scan the wall has come nearer'
+
+
+def test_a_sensor_that_sees_less_than_the_stopping_distance_forbids_driving():
+    line = Timeline()
+    for _ in range(20):
+        line.command(0.5)
+        line.scan(np.zeros((0, 2)), sees_m=0.3)
+        line.step()
+    assert line.verdict.v == 0.0
+    assert line.verdict.reasons == ('sensor_range',)
+    with pytest.raises(InvalidLimit, match='0.30 m'):
+        LIMITS.check_sight(0.3)
+
+
+def test_one_step_is_quick_enough():
+    import time
+    line = Timeline(replace(LIMITS, footprint=BOX))
+    angle = np.linspace(-np.pi, np.pi, 720)
+    line.scan(np.column_stack((0.6 * np.cos(angle), 0.6 * np.sin(angle))))
+    line.run(0.1, 0.5, 0.3)
+    took = []
+    for _ in range(50):
+        begin = time.perf_counter()
+        line.step(0.001)
+        took.append(time.perf_counter() - begin)
+    print(f'a step with 720 beams and a polygon: {1e3 * sorted(took)[25]:.2f} ms')
+    assert sorted(took)[25] < 5e-3
+
+
+# Promise 5: where it may be.
+
+FENCE = (-1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
+
+
+@settings(max_examples=30)
+@given(st.floats(-0.3, 0.6), st.floats(-1.0, 1.0))
+def test_the_footprint_stays_inside_the_fence_and_outside_keep_out(v, w):
+    limits = replace(LIMITS, geofence=FENCE, keep_out=(
+        0.5, 0.3, 0.8, 0.3, 0.8, 0.6, 0.5, 0.6, math.nan, -0.6, -0.8, -0.5, -0.8, -0.5, -0.3))
+    line = Timeline(limits)
+    pose = np.zeros(3)
+    for _ in range(300):
+        line.command(v, w)
+        line.odometry(pose, (line.verdict.v, line.verdict.w))
+        out = line.step()
+        pose = geo.integrate(pose, out.v, out.w, PERIOD)
+        assert np.abs(pose[:2]).max() <= 1.0 - 0.18 - LIMITS.margin + 1e-3
+        for polygon in limits.keep_out_polygons:
+            assert geo.signed_distance(polygon, pose[:2])[0] >= 0.18 + LIMITS.margin - 1e-3
+
+
+def test_a_fence_without_odometry_holds_the_robot():
+    line = Timeline(replace(LIMITS, geofence=FENCE))
+    assert line.run(0.5, 0.3).v == 0.0
+    assert 'geofence' in line.verdict.reasons
+
+
+def test_outside_the_fence_only_the_way_back_is_free():
+    line = Timeline(replace(LIMITS, geofence=FENCE))
+    for v, moves in ((0.3, False), (-0.2, True)):
+        for _ in range(50):
+            line.command(v)
+            line.odometry((1.5, 0.0, 0.0))
+            line.step()
+        assert (line.verdict.v != 0.0) == moves
