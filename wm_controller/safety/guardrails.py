@@ -146,7 +146,7 @@ GUARDRAILS: tuple[Guardrail, ...] = (
               lambda state, command: _areas(state, command, state.keep_out, inside=False)),
     Guardrail('obstacle', 'speed, until the stopping envelope holds no scan point',
               'by itself, on a free curve: away from the points', _obstacle),
-    Guardrail('braking', 'what the four above took away, to the braking limit',
+    Guardrail('braking', 'what the three above took away, to the braking limit',
               'by itself', _braking),
 )
 
