@@ -61,7 +61,7 @@ class RobotSpec:
     min_linear: float = -0.25
     max_angular: float = 1.5
     linear_acceleration: float = 1.0
-    linear_deceleration: float = 2.5
+    linear_deceleration: float = 3.0
     angular_acceleration: float = 4.0
     command_delay_s: float = 0.05
     motor_lag_s: float = 0.06
