@@ -4,31 +4,34 @@
 
 from dataclasses import asdict
 import json
+from pathlib import Path
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 from wm_controller.errors import InputError
-from wm_controller.evaluation.bench_processes import isolated_environment, require_ros, running
+from wm_controller.evaluation.bench_processes import bench_environment
 from wm_controller.evaluation.bench_timing import Timing
+from wm_controller.evaluation.processes import Graph, NodeSpec
 
-NODES = {
-    'guardrail': ('wm_controller.nodes.guardrail',),
-    'relay': ('wm_controller.nodes.relay',),
-}
+NODES = (NodeSpec('guardrail', {}), NodeSpec('relay', {}))
 
 
 def bench_guardrail(samples: int) -> dict[str, Any]:
     """Return latencies over topics of both, taken in turns, and their ratios."""
-    require_ros()
-    environment = isolated_environment()
-    with running(NODES, environment):
+    environment = bench_environment()
+    with (
+        tempfile.TemporaryDirectory(prefix='wm_bench_') as logs,
+        Graph(NODES, Path(logs), environment) as graph,
+    ):
         probe = subprocess.run(
             [sys.executable, '-m', 'wm_controller.nodes.latency_probe', f'--samples={samples}'],
             env=environment,
             capture_output=True,
             text=True,
         )
+        graph.check()
     if probe.returncode:
         reason = (probe.stderr.strip().splitlines() or ['no reason given'])[-1]
         raise InputError(f'the latency of the guardrail could not be measured: {reason}')

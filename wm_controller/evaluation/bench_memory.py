@@ -2,48 +2,42 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much memory each process of the graph takes while it drives."""
 
+from pathlib import Path
 import subprocess
 import sys
-import time
+import tempfile
 from typing import Any
 
 from wm_controller.errors import InputError
-from wm_controller.evaluation.bench_processes import (
-    isolated_environment,
-    peak_memory_mb,
-    require_ros,
-    running,
-)
-from wm_controller.resources import find_config
+from wm_controller.evaluation.bench_processes import bench_environment, peak_memory_mb
+from wm_controller.evaluation.processes import Graph, NodeSpec
+from wm_controller.resources import find_config, find_model
 
 LIMITS_MB = {'controller': 900.0, 'guardrail': 120.0, 'training': 4000.0}
+FAR_M = 30  # a goal too far to be reached in the time: the planner works all along
 
 
 def bench_memory(model: str, drive_s: float, allow_ungated: bool = False) -> dict[str, Any]:
     """Drive in the simulator for a while, and return each node's peak of resident memory."""
-    require_ros()
-    environment = isolated_environment()
-    use_sim_time = ('-p', 'use_sim_time:=true')
-    robot = ('--ros-args', '--params-file', str(find_config('robot')), *use_sim_time)
-    nodes = {
-        'simulator': (
-            'wm_controller.nodes.simulator', '--ros-args',
-            '--params-file', str(find_config('simulator')),
-        ),
-        'guardrail': ('wm_controller.nodes.guardrail', *robot),
-        'controller': (
-            'wm_controller.nodes.controller', *robot, '-p', f'model:={model}',
-            '-p', f'allow_ungated:={str(allow_ungated).lower()}',
-        ),
-    }  # fmt: skip
-    with running(nodes, environment) as processes:
-        # A goal that is too far to reach in the time: the planner works all along.
+    environment = bench_environment()
+    robot = find_config('robot')
+    simulated = {'use_sim_time': True}
+    driver = {'model': str(find_model(model).resolve()), 'allow_ungated': allow_ungated}
+    nodes = (
+        NodeSpec('controller', {**simulated, **driver}, robot),
+        NodeSpec('guardrail', simulated, robot),
+        NodeSpec('simulator', {}, find_config('simulator')),
+    )
+    with (
+        tempfile.TemporaryDirectory(prefix='wm_bench_') as logs,
+        Graph(nodes, Path(logs), environment) as graph,
+    ):
         goal = subprocess.run(
             [
                 sys.executable,
                 '-m',
                 'wm_controller.nodes.send_goal',
-                '30',
+                str(FAR_M),
                 '0',
                 f'--wait={drive_s}',
             ],
@@ -51,13 +45,13 @@ def bench_memory(model: str, drive_s: float, allow_ungated: bool = False) -> dic
             capture_output=True,
             text=True,
         )
-        if 'no active controller' in goal.stderr:
-            raise InputError('the controller did not become active: see its output above')
-        time.sleep(0.2)
-        dead = [name for name, process in processes.items() if process.poll() is not None]
-        if dead:
-            raise InputError(f'{", ".join(dead)} ended under way: see the output above')
-        peaks = {name: peak_memory_mb(process.pid) for name, process in processes.items()}
+        graph.check()
+        if goal.stderr.strip():
+            said = graph.log_tail('controller')[-1:] or ['nothing']
+            raise InputError(
+                f'{goal.stderr.strip().splitlines()[-1]}; the controller said: {said[0]}'
+            )
+        peaks = {name: peak_memory_mb(pid) for name, pid in graph.pids().items()}
     return {
         name: {'peak_mb': peak, 'limit_mb': LIMITS_MB.get(name)} for name, peak in peaks.items()
     }

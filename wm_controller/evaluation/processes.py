@@ -150,6 +150,10 @@ class Graph:
                 continue
         return max(total, self._cpu_s)
 
+    def pids(self) -> dict[str, int]:
+        """Process ids by node."""
+        return {name: process.pid for name, process in self._running.items()}
+
     def memory_mib(self) -> dict[str, float]:
         """Resident memory of each node."""
         found = {}

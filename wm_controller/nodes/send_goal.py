@@ -19,7 +19,7 @@ from rclpy.node import Node
 from wm_controller.nodes import qos
 
 ENDS = ('reached', 'lost', 'unreachable', 'fault')
-CONTROLLER_TIMEOUT_S = 60.0  # loading a model included
+CONTROLLER_TIMEOUT_S = 40.0  # loading a model included
 
 
 class GoalSender(Node):
