@@ -10,13 +10,17 @@ import pytest
 
 from drives import small_bundle
 from wm_controller.cli.main import run as wm
+from wm_controller.data.dataset import DatasetWriter
+from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.errors import InputError
 from wm_controller.evaluation.episodes import LoopSettings, run_episode
+from wm_controller.evaluation.open_loop import score
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.runner import Job, make_guard, policy_factory
 from wm_controller.evaluation.study import run_study, Study
 from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, make_task, next_goal, TaskSpec
 from wm_controller.planning.contract import Plan
+from wm_controller.safety.geometry import integrate
 from wm_controller.simulation.paths import DistanceField
 from wm_controller.simulation.rooms import make_room
 
@@ -233,6 +237,56 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, line, capsys, tmp_pa
     printed = capsys.readouterr()
     assert code == 2
     assert printed.err.count('\n') == 1 and line in printed.err and 'Traceback' not in printed.err
+
+
+def make_recording(path, rate_hz=5.0, episodes=3, odometry=True):
+    """Arcs that were driven exactly as commanded, under pictures of noise."""
+    rng = np.random.default_rng(0)
+    steps = 40
+    with DatasetWriter(path, rate_hz=rate_hz, bearings=CLEARANCE_BEARINGS) as writer:
+        for _ in range(episodes):
+            action = np.column_stack([rng.uniform(0.1, 0.4, steps), rng.uniform(-1, 1, steps)])
+            pose = np.zeros((steps, 3))
+            for t in range(steps - 1):
+                pose[t + 1] = integrate(pose[t], *action[t], 1 / rate_hz)
+            proprio = np.full((steps, 5), np.nan)
+            writer.append_episode(
+                pixels=rng.integers(0, 255, (steps, 72, 96, 3), dtype=np.uint8),
+                action=action.astype(np.float32),
+                proprio=proprio.astype(np.float32),
+                pose=pose if odometry else np.full((steps, 3), np.nan),
+                stamp=np.arange(steps) / rate_hz,
+                clearance=np.full((steps, len(CLEARANCE_BEARINGS)), np.nan, np.float32),
+            )
+    return path
+
+
+def test_open_loop_stands_beside_floors_that_are_right(tmp_path):
+    model = small_bundle(tmp_path / 'small.safetensors')
+    result = score(model, make_recording(tmp_path / 'data.h5'), lambda *_, **__: None)
+    paths = result['trajectory']
+    assert paths['commands at their word']['ate_m'] < 1e-4  # it was driven so
+    assert paths['no change']['ate_m'] > paths['always forward']['ate_m'] > 0.02
+    assert set(result['persistence_ratio']) == {'1', '2', '4', '8'}
+    # Of pictures of noise the average is the best guess, at half the error of no change.
+    assert all(value == pytest.approx(0.5, abs=0.1) for value in result['mean_ratio'].values())
+    assert result['horizon_s'] == pytest.approx(2.0) and not result['held_out_only']
+
+
+def test_open_loop_without_odometry_scores_what_is_seen(tmp_path, capsys):
+    model = small_bundle(tmp_path / 'small.safetensors')
+    data = make_recording(tmp_path / 'data.h5', odometry=False)
+    assert wm(['evaluate', str(model), '--open-loop', str(data), '--json']) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result['trajectory'] == {} and result['windows'] > 30
+
+
+def test_open_loop_refuses_another_step_period(tmp_path, capsys):
+    model = small_bundle(tmp_path / 'small.safetensors')
+    data = make_recording(tmp_path / 'data.h5', rate_hz=4.0)
+    assert wm(['evaluate', str(model), '--open-loop', str(data)]) == 2
+    line = capsys.readouterr().err
+    assert '0.25 s' in line and '0.2 s' in line and line.count('\n') == 1
 
 
 def test_too_little_success_is_exit_code_1(capsys, tmp_path):

@@ -138,7 +138,10 @@ def _open_loop_table(result: Mapping[str, Any]) -> Table:
     table.add_column('open loop')
     table.add_column(result['data'], justify='right')
     for steps, ratio in result['persistence_ratio'].items():
-        table.add_row(f'error over no change, {steps} steps', _figure(ratio, 2))
+        mean = _figure(result['mean_ratio'][steps], 2)
+        table.add_row(
+            f'error over no change, {steps} steps', f'{_figure(ratio, 2)} (mean: {mean})'
+        )
     for name, row in result.get('trajectory', {}).items():
         table.add_row(
             f'{name}: ATE, RPE over {result["horizon_s"]:g} s',

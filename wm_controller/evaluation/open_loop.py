@@ -1,0 +1,193 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+Score predictions on recordings, without driving.
+
+From states that have seen a while of a recording, the model imagines two seconds under the
+actions that were taken. What it expects to see is compared with what was seen, beside *no
+change* and the average view; where it expects to be with where odometry went, beside *no change*,
+*always forward* and the commands taken at their word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wm_controller.data.dataset import Dataset
+from wm_controller.data.windows import Windows
+from wm_controller.errors import InputError
+from wm_controller.evaluation.metrics import absolute_trajectory_error, relative_pose_error
+from wm_controller.safety.geometry import compose, integrate, relative
+from wm_controller.world_model.bundle import Bundle, load_bundle
+from wm_controller.world_model.model import WorldModel
+
+STEPS = (1, 2, 4, 8)
+OBSERVED = 8  # frames that are seen before anything is imagined
+HORIZON_S = 2.0
+MOST_WINDOWS = 2048
+BATCH = 32
+HELD_OUT = 0.1  # the share that `wm train` holds out
+PERIOD_TOLERANCE = 0.05
+
+
+def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> dict[str, Any]:
+    """Score a bundle on a data set; on what training held out, where it was trained on it."""
+    bundle = load_bundle(model)
+    with Dataset.open(data) as dataset:
+        _check_fit(bundle, dataset)
+        period_s = dataset.step_period_s
+        horizon = max(1, round(HORIZON_S / period_s))
+        length = OBSERVED + max(horizon, *STEPS)
+        windows = Windows([dataset], length, columns=('action', 'proprio', 'pose'))
+        seen = _trained_on(bundle, dataset)
+        if seen:
+            windows = windows.split(HELD_OUT, seed=0)[1]
+        chosen = _spread(len(windows))
+        on_progress(0, total=len(chosen))
+        rows = []
+        for part in np.array_split(chosen, max(1, len(chosen) // BATCH)):
+            rows.append(_predict(bundle.model, windows, part, horizon))
+            on_progress(len(part))
+        scores = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+        return {
+            'data': dataset.path.name,
+            'data_digest': dataset.digest,
+            'model_digest': bundle.digest,
+            'held_out_only': seen,
+            'windows': len(chosen),
+            'episodes': int(len(np.unique(windows.episode))),
+            'step_period_s': period_s,
+            'horizon_s': horizon * period_s,
+            'persistence_ratio': _over_no_change(scores, scores['error']),
+            'mean_ratio': _over_no_change(scores, _error_of_the_mean(scores)),
+            'trajectory': _trajectories(scores),
+        }
+
+
+def _check_fit(bundle: Bundle, dataset: Dataset) -> None:
+    expected = bundle.spec.step_period_s
+    if abs(dataset.step_period_s - expected) > PERIOD_TOLERANCE * expected:
+        raise InputError(
+            f'{dataset.path}: its step is {dataset.step_period_s:g} s, the model has learned '
+            f'{expected:g} s: ingest the recording with --rate {1 / expected:g}'
+        )
+    width, height = dataset.image_size
+    if (height, width) != tuple(bundle.spec.image_size):
+        wide, high = bundle.spec.image_size[::-1]
+        raise InputError(
+            f'{dataset.path}: its images are {width}x{height}, those of the model {wide}x{high}: '
+            'ingest the recording at that size'
+        )
+
+
+def _trained_on(bundle: Bundle, dataset: Dataset) -> bool:
+    """Whether this very data set, and it alone, was trained on: its split is known then."""
+    used = [str(each.get('digest')) for each in bundle.training.get('data', [])]
+    if dataset.digest in used and len(used) > 1:
+        raise InputError(
+            f'{dataset.path}: the model was trained on this data set among others, so what was '
+            'held out is not known here: score it on data that it has not seen'
+        )
+    return dataset.digest in used
+
+
+def _spread(count: int) -> np.ndarray:
+    """Windows (W,) spread evenly over all there are."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_WINDOWS)).astype(int))
+
+
+@torch.no_grad()
+def _predict(
+    model: WorldModel, windows: Windows, chosen: np.ndarray, horizon: int
+) -> dict[str, np.ndarray]:
+    """Imagine from the last observed frame of windows (B,); errors and paths (B,T+1,3)."""
+    batch = windows.batch(chosen)
+    now, steps = OBSERVED - 1, windows.length - OBSERVED
+    action = torch.from_numpy(batch['action'].astype(np.float32))
+    pixels = torch.from_numpy(batch['pixels'])
+    latents = model.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+    state = _observed(model, latents, action, torch.from_numpy(batch['proprio']).float(), now)
+    states, changes = model.imagine(state, action[:, now : now + steps])
+    later = latents[:, now + 1 : now + 1 + steps]
+    expected = model.latent_of(states[:, 1:])
+    pose = batch['pose']
+    return {
+        'error': (expected - later).pow(2).mean(-1).numpy(),
+        'later': later.numpy(),
+        'still': (latents[:, now : now + 1] - later).pow(2).mean(-1).numpy(),
+        'imagined': _chain(changes[:, :horizon].numpy().astype(np.float64)),
+        'commanded': _dead_reckoned(
+            batch['action'][:, now : now + horizon].astype(np.float64), model.spec.step_period_s
+        ),
+        'driven': relative(pose[:, now, None], pose[:, now : now + horizon + 1]),
+    }
+
+
+def _observed(
+    model: WorldModel, latents: Tensor, action: Tensor, proprio: Tensor, now: int
+) -> Tensor:
+    """State (B,S) after the frames up to `now`, each with the action that led to it."""
+    state = model.initial_state(len(latents))
+    for t in range(now + 1):
+        before = action[:, t - 1] if t else torch.zeros_like(action[:, 0])
+        state = model.observe(state, latents[:, t], before, proprio[:, t])
+    return state
+
+
+def _chain(changes: np.ndarray) -> np.ndarray:
+    """Poses (B,T+1,3) from the change (B,T,3) of each step in the frame where it begins."""
+    poses = np.zeros((changes.shape[0], changes.shape[1] + 1, 3))
+    for t in range(changes.shape[1]):
+        poses[:, t + 1] = compose(poses[:, t], changes[:, t])
+    return poses
+
+
+def _dead_reckoned(actions: np.ndarray, period_s: float) -> np.ndarray:
+    """Poses (B,T+1,3) of a robot that does at once what actions (B,T,2) command."""
+    still = np.zeros((len(actions), actions.shape[1], 3))
+    return _chain(integrate(still, actions[..., 0], actions[..., 1], period_s))
+
+
+def _error_of_the_mean(scores: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Error (W,T) of always expecting the average view: what needs no prediction at all."""
+    later = scores['later']
+    return ((later - later.mean((0, 1))) ** 2).mean(-1)
+
+
+def _over_no_change(scores: Mapping[str, np.ndarray], error: np.ndarray) -> dict[str, float]:
+    ratio = error.mean(0) / np.maximum(scores['still'].mean(0), 1e-12)
+    return {str(step): round(float(ratio[step - 1]), 4) for step in STEPS}
+
+
+def _trajectories(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:
+    """ATE and RPE of each prediction; empty where the recording has no odometry."""
+    known = np.isfinite(scores['driven']).all(axis=(1, 2))
+    if not known.any():
+        return {}
+    driven = scores['driven'][known]
+    steps = driven.shape[1] - 1
+    forward = np.zeros_like(driven)
+    # As fast as this recording goes on average: the best that a constant can do.
+    pace = float(np.hypot(driven[:, -1, 0], driven[:, -1, 1]).mean()) / steps
+    forward[..., 0] = pace * np.arange(steps + 1)
+    paths = {
+        'model': scores['imagined'][known],
+        'no change': np.zeros_like(driven),
+        'always forward': forward,
+        'commands at their word': scores['commanded'][known],
+    }
+    rows = {}
+    for name, path in paths.items():
+        metres, radians = relative_pose_error(path, driven)
+        rows[name] = {
+            'ate_m': round(absolute_trajectory_error(path, driven), 4),
+            'rpe_m': round(metres, 4),
+            'rpe_rad': round(radians, 4),
+        }
+    return rows
