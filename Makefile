@@ -14,7 +14,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench indoor colcon-test clean
+.PHONY: help venv demo test lint bench colcon-test readme clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,12 @@ bench: $(READY) ## speed and memory, beside peers
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
 	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)
+
+readme: $(READY) ## write the README's table of guardrails anew
+	@$(BIN)/python -c "import re, pathlib; from wm_controller.safety.guardrails import as_markdown; \
+	  file = pathlib.Path('README.md'); text = file.read_text(); \
+	  start, end = text.index('as_markdown -->') + 16, text.index('<!-- end of guardrails'); \
+	  file.write_text(text[:start] + as_markdown() + text[end:])"
 
 clean: ## what was built; .venv, data/, checkpoints/ and runs/ stay
 	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -174,6 +174,13 @@ def test_executables_exist(script):
     assert callable(getattr(importlib.import_module(module), function))
 
 
+def test_the_readme_has_the_guardrails_of_today():
+    from wm_controller.safety.guardrails import as_markdown
+
+    assert f'as_markdown -->\n{as_markdown()}<!-- end of' in (ROOT / 'README.md').read_text(), (
+        'run: make readme')
+
+
 def test_scripts_go_where_ros_looks():
     config = configparser.ConfigParser()
     config.read(ROOT / 'setup.cfg')
