@@ -14,7 +14,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench colcon-test readme clean
+.PHONY: help venv demo test lint bench indoor colcon-test readme clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,13 @@ lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
 bench: $(READY) ## speed and memory, beside peers
 	@.ci/system-packages drive
 	$(WM) bench $(BENCH_ARGS)
+
+# TODO-LEAD: the commands that made the shipped bundle.
+indoor: $(READY) ## train models/indoor.safetensors anew: collect, then hours of training
+	@.ci/system-packages drive
+	@mkdir -p data models
+	test -e data/indoor.h5 || $(WM) collect --rooms 600 --steps 600 --family training -o data/indoor.h5
+	$(WM) train data/indoor.h5 -o models/indoor.safetensors --minutes 240
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
 	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)
