@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
+from matplotlib.patches import Circle, Rectangle
 import numpy as np
 
 from wm_controller.evaluation import palette
@@ -106,9 +106,10 @@ def draw_drive(axes: Axes, episode: Episode, *, imagined: bool, weight: float = 
             trace.bumps[:, 1],
             trace.bumps[:, 2],
             'X',
-            ms=9 * weight,
+            ms=max(7.5, 10 * weight),
             mfc=palette.BUMP,
             mec='white',
+            mew=0.6,
             ls='none',
             zorder=8,
         )
@@ -165,6 +166,8 @@ def _draw_scale(axes: Axes, floor: Floor) -> None:
     """Draw one metre in the lower right corner, within the outer wall's width."""
     right, low = floor.x[-1] - 0.35, floor.y[0] + 0.30
     label: dict[str, Any] = {'ha': 'center', 'va': 'bottom', 'fontsize': 8, 'color': palette.FAINT}
+    corner = (right - 1.12, low - 0.12)
+    axes.add_patch(Rectangle(corner, 1.24, 0.42, fc=palette.FLOOR, alpha=0.8, zorder=8.5))
     axes.plot([right - 1, right], [low, low], color=palette.FAINT, lw=2, zorder=9)
     axes.text(right - 0.5, low + 0.06, '1 m', zorder=9, **label)
 
@@ -182,17 +185,19 @@ def latency_histogram(latencies_s: Sequence[float], limit_s: float) -> str:
             alpha=0.85,
         )
         high = float(max(counts))
-        for at, text, colour in (
-            (np.percentile(values, 50), 'p50', palette.INK),
-            (np.percentile(values, 99), 'p99', palette.INK),
-            (1e3 * limit_s, 'limit', palette.BUMP),
+        # Labels stand apart from each other: left of the median, right of the 99th percentile.
+        for at, text, colour, side in (
+            (np.percentile(values, 50), 'p50', palette.INK, 'right'),
+            (np.percentile(values, 99), 'p99', palette.INK, 'left'),
+            (1e3 * limit_s, 'limit', palette.BUMP, 'center'),
         ):
             axes.axvline(at, color=colour, lw=1.2, ls='-' if text == 'limit' else (0, (3, 2)))
-            axes.text(at, high * 1.04, f'{text} {at:.0f}', color=colour, ha='center', fontsize=8)
+            lift = 1.14 if text == 'limit' else 1.03
+            axes.text(at, high * lift, f' {text} {at:.0f} ', color=colour, ha=side, fontsize=8)
         axes.set_xlabel('camera stamp to command, ms')
         axes.set_yticks([])
         axes.set_xlim(0, top)
-        axes.set_ylim(0, high * 1.12)
+        axes.set_ylim(0, high * 1.25)
         axes.grid(False)
 
     return _chart(draw, (3.9, 2.0)) if len(latencies_s) else ''
