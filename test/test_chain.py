@@ -4,10 +4,11 @@
 Simulator, controller and guardrail as processes of their own, with the parameters that ship.
 
 It drives to a goal; and it stops within 0.6 s of simulated time when the controller is killed or
-the camera unplugged. The driver is a stand-in: what is tested is the chain, not the model.
+the camera unplugged. The driver is a stand-in where the chain is tested, not the model.
 """
 
 import os
+from pathlib import Path
 import signal
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -24,6 +25,7 @@ from wm_controller.resources import find_config
 from wm_controller.simulation.rooms import make_room
 
 SEED = 3
+SHIPPED = Path(__file__).parents[1] / 'models' / 'indoor.safetensors'
 STOP_S, STANDING_M_S = 0.6, 0.05
 
 
@@ -41,7 +43,7 @@ def open_start(length, width):
 
 
 class Chain:
-    def __init__(self, probe, spawn, length=3.5):
+    def __init__(self, probe, spawn, length=3.5, controller='steering_controller'):
         self.probe = probe
         x, y, yaw = open_start(length, 0.5)
         self.simulator = spawn('wm_controller.nodes.simulator', *self.arguments(
@@ -49,7 +51,7 @@ class Chain:
         self.guardrail = spawn('wm_controller.nodes.guardrail', *self.arguments(
             'robot', 'use_sim_time:=true'))
         self.controller = spawn(
-            'steering_controller', *self.arguments('robot', 'use_sim_time:=true'),
+            controller, *self.arguments('robot', 'use_sim_time:=true'),
             PYTHONPATH=os.path.dirname(__file__))
         self.truth = probe.listen(Odometry, 'ground_truth', keep=lambda m: (
             seconds(m.header.stamp), *planar_pose(m.pose.pose, 'truth'), m.twist.twist.linear.x))
@@ -102,6 +104,17 @@ def test_drives_to_a_goal_without_a_bump_and_says_so(chain):
     assert chain.bumps[-1] == 0
     assert chain.guard[-1]['mode'] == 'auto'
     chain.probe.until(lambda: abs(chain.speed) < STANDING_M_S, 5.0, 'standing')
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason=f'no model at {SHIPPED}')
+def test_shipped_model_drives_to_a_near_goal(ros_domain, spawn_node):
+    with Probe() as probe:
+        chain = Chain(probe, spawn_node, controller='wm_controller.nodes.controller')
+        chain.drive(1.5)
+        probe.until(lambda: chain.state[-1]['state'] == 'reached', 60.0, 'reached')
+        _, x, y, _, _ = chain.truth[-1]
+        assert np.hypot(x - 1.5, y) < 0.4
+        assert chain.bumps[-1] == 0
 
 
 def test_killed_controller_stops_the_robot_in_time(chain):

@@ -8,6 +8,8 @@ import threading
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 import pytest
@@ -256,6 +258,34 @@ def test_camera_that_is_announced_but_silent_is_named_with_the_remedy(rig):
     rig.probe.until(lambda: rig.statuses[-1:] and 'FASTDDS_DEFAULT_PROFILES_FILE'
                     in rig.statuses[-1].message, 10.0, 'the advice')
     assert rig.statuses[-1].level == DiagnosticStatus.WARN
+
+
+def test_clock_that_does_not_run_is_named(rig):
+    rig = rig(use_sim_time=True).ready()
+    rig.show(3)
+    rig.probe.until(lambda: rig.statuses[-1:] and 'waiting for /clock' in rig.statuses[-1].message,
+                    what='the advice')
+    assert rig.commands == []
+
+
+def test_transport_that_nobody_uses_is_named_with_the_one_to_use(rig):
+    rig = rig(image_transport='compressed')
+    rig.probe.until(lambda: rig.statuses[-1:] and 'set image_transport to raw'
+                    in rig.statuses[-1].message, what='the advice')
+    assert 'nobody publishes /image/compressed' in rig.statuses[-1].message
+
+
+def test_lifecycle_answers_over_its_services(rig):
+    rig = rig().ready()
+    assert rig.probe.call('/controller/get_state', GetState).current_state.label == 'active'
+    for transition, state in ((Transition.TRANSITION_DEACTIVATE, 'inactive'),
+                              (Transition.TRANSITION_CLEANUP, 'unconfigured'),
+                              (Transition.TRANSITION_CONFIGURE, 'inactive'),
+                              (Transition.TRANSITION_ACTIVATE, 'active')):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert rig.probe.call('/controller/change_state', ChangeState, request).success
+        assert rig.probe.call('/controller/get_state', GetState).current_state.label == state
+    rig.ready().drive()
 
 
 def test_image_of_another_clock_is_named(rig):

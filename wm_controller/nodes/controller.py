@@ -172,9 +172,8 @@ class ControllerNode(ManagedNode):
         goal = self._frames.to_odom(read_goal(message))
         yaw = goal.yaw if self._settings.goal_heading else None
         if self._odometry.newest is None:
-            self._complaints('goal_pose', 'goal_pose: no odometry has come on '
-                             f"{self.resolve_topic_name('odom')} yet; the goal is where the robot"
-                             ' believes it to be')
+            self._advise('odom', f"no odometry has come on {self.resolve_topic_name('odom')} yet: "
+                         'the goal is counted from where the model believes the robot to be')
         self._drive_to(PoseGoal(goal.x, goal.y, yaw), f'pose {goal.x:.2f} {goal.y:.2f}')
 
     def _on_goal_image(self, message: Image) -> None:
@@ -251,6 +250,8 @@ class ControllerNode(ManagedNode):
         self._advice = self._watch.advice(
             time.monotonic(), self.count_publishers(self._image_topic),
             self.count_publishers(self._other_topic))
+        if self._now() <= 0.0:
+            self._advice = 'waiting for /clock, as use_sim_time is set'
         if self._advice:
             self._advise('camera', self._advice)
         stamp, stale = loop.image_stamp, ''
