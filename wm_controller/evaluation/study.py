@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -64,23 +65,40 @@ class Study:
 def run_study(study: Study, on_done: Callable[[], None]) -> tuple[Path, dict[str, Any]]:
     """Attempt all drives, write the report, return its folder and the summary."""
     digest, model = _check_model(study)
-    study.out.mkdir(parents=True, exist_ok=True)  # before hours of work, not after
-    main = Job(
-        study.spec,
-        study.planner,
-        model,
-        settings={'scan': study.scan},
-        filmed=min(FILMED, study.episodes) if study.video else 0,
-    )
+    directory = run_directory(study.out, _name(study))  # before hours of work, not after
+    try:
+        episodes, comparison = _drive(study, model, on_done)
+        summary = _summarise(study, digest, episodes, comparison)
+        _report(directory, study, summary, episodes, comparison)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # of a run that was cut short nothing is left but what it wrote
+        raise
+    return directory, summary
+
+
+def _drive(
+    study: Study, model: Path | None, on_done: Callable[[], None]
+) -> tuple[list[Episode], dict[str, dict[str, Any]]]:
+    """Attempt all drives; those of the planner, and the baselines' summaries by name."""
+    filmed = min(FILMED, study.episodes) if study.video else 0
+    main = Job(study.spec, study.planner, model, settings={'scan': study.scan}, filmed=filmed)
     jobs = [main]
     for name in study.beside:
         jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN))
     results = run_jobs([(job, study.episodes) for job in jobs], study.workers, on_done)
-    episodes, others = results[0], dict(zip(study.beside, results[1:]))
-    comparison = {
+    return results[0], {
         name: summarise(found, seed=study.spec.seed, model_digest=None)
-        for name, found in others.items()
+        for name, found in zip(study.beside, results[1:])
     }
+
+
+def _summarise(
+    study: Study,
+    digest: str | None,
+    episodes: Sequence[Episode],
+    comparison: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
     summary = summarise(
         episodes,
         seed=study.spec.seed,
@@ -96,9 +114,7 @@ def run_study(study: Study, on_done: Callable[[], None]) -> tuple[Path, dict[str
     if 'oracle' in comparison:
         ceiling = comparison['oracle']['spl']
         summary['spl_oracle_ratio'] = summary['spl'] / ceiling if ceiling else None
-    directory = run_directory(study.out, _name(study))
-    _report(directory, study, summary, episodes, comparison)
-    return directory, summary
+    return summary
 
 
 def _check_model(study: Study) -> tuple[str | None, Path | None]:
