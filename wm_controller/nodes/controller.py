@@ -16,13 +16,12 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
-from nav_msgs.msg import Odometry, Path
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Float32
 from std_srvs.srv import Trigger
 
 from wm_controller.nodes import qos, runtime
@@ -34,18 +33,18 @@ from wm_controller.nodes.conversions import (
     MessageError,
     read_goal,
     read_odometry,
-    to_path,
-    to_stamp,
 )
 from wm_controller.nodes.drive_loop import DriveLoop, Driver
 from wm_controller.nodes.frames import GoalFrames
 from wm_controller.nodes.images import read_compressed, read_image
 from wm_controller.nodes.lifecycle import ManagedNode
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
+from wm_controller.nodes.plan_outlet import PlanOutlet
 from wm_controller.nodes.report import Complaints, to_diagnostics
-from wm_controller.planning.contract import ImageGoal, Plan, PoseGoal
+from wm_controller.planning.contract import ImageGoal, PoseGoal
 
 MONITOR_PERIOD_S = 0.1
+CLOCK_GRACE_S = 2.0
 STATUS_EVERY, DIAGNOSTICS_EVERY = 5, 10  # monitor periods
 MakeDriver = Callable[[ControllerSettings], tuple[Driver, str, float]]
 
@@ -77,9 +76,7 @@ class ControllerNode(ManagedNode):
         # statuses go out in every state; commands through lifecycle publishers, when active
         self._status = self.create_publisher(DiagnosticStatus, 'controller/status', qos.STATUS)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self._command = self.create_lifecycle_publisher(TwistStamped, 'cmd_vel_auto', qos.COMMAND)
-        self._path = self.create_lifecycle_publisher(Path, 'plan', qos.COMMAND)
-        self._surprise = self.create_lifecycle_publisher(Float32, 'surprise', qos.COMMAND)
+        self._outlet = PlanOutlet(self, self._now, self._complaints)
         self.create_service(Trigger, '~/cancel', self._on_cancel)
         self.create_timer(MONITOR_PERIOD_S, self._monitor,
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -92,7 +89,9 @@ class ControllerNode(ManagedNode):
         """Load the model and let it plan once, so that the first real plan is as quick."""
         settings = ControllerSettings.of(runtime.values(self, PARAMETERS))
         self._settings = settings
-        self._driver, self._model, self._step_s = self._make_driver(settings)
+        self._driver, self._model, self._outlet.step_s = self._make_driver(settings)
+        self._outlet.odom_frame = settings.odom_frame
+        self._outlet.base_frame = settings.base_frame
         self._odometry = OdometryBuffer()
         self._frames = GoalFrames(self, settings.odom_frame)
         compressed = settings.image_transport == 'compressed'
@@ -118,9 +117,9 @@ class ControllerNode(ManagedNode):
 
     def activate(self) -> None:
         """Start the control loop."""
-        self._stale = ''
+        self._stale, self._activated_s = '', time.monotonic()
         self._loop = DriveLoop(self._driver, self._odometry, self._settings.loop, self._now,
-                               self._decode, self)
+                               self._decode, self._outlet)
         self._tick_timer = self.create_timer(self._settings.loop.period_s, self._loop.on_tick)
         self.get_logger().info(
             f'active: model {self._model}, {self._settings.loop.rate_hz:g} Hz, images from '
@@ -203,32 +202,6 @@ class ControllerNode(ManagedNode):
         self._goal = 'none'
         self._loop.reset()
 
-    # Outlet of the loop; in the worker's thread or the executor's
-
-    def send(self, plan: Plan) -> None:
-        """Send the command of a plan, then what it imagined."""
-        self._publish_command(plan.stamp, plan.v, plan.w)
-        if len(plan.path) and self._path.get_subscription_count():
-            self._path.publish(to_path(
-                plan.stamp, plan.path, self._settings.odom_frame, self._step_s))
-        if np.isfinite(plan.surprise):
-            self._surprise.publish(Float32(data=float(plan.surprise)))
-
-    def halt(self) -> None:
-        """Command zero, stamped now: it is no view of the world that asks for it."""
-        self._publish_command(self._now(), 0.0, 0.0)
-
-    def complain(self, line: str) -> None:
-        """Log what the loop found wrong."""
-        self._complaints('loop', line)
-
-    def _publish_command(self, stamp: float, v: float, w: float) -> None:
-        message = TwistStamped()
-        message.header.stamp = to_stamp(stamp)
-        message.header.frame_id = self._settings.base_frame
-        message.twist.linear.x, message.twist.angular.z = float(v), float(w)
-        self._command.publish(message)
-
     # Status
 
     def _now(self) -> float:
@@ -250,7 +223,7 @@ class ControllerNode(ManagedNode):
         self._advice = self._watch.advice(
             time.monotonic(), self.count_publishers(self._image_topic),
             self.count_publishers(self._other_topic))
-        if self._now() <= 0.0:
+        if self._now() <= 0.0 and time.monotonic() - self._activated_s > CLOCK_GRACE_S:
             self._advice = 'waiting for /clock, as use_sim_time is set'
         if self._advice:
             self._advise('camera', self._advice)
