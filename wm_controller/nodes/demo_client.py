@@ -40,6 +40,7 @@ GOAL_REPEAT_S = 1.0  # a goal that nobody acknowledged is sent again
 SILENCE_S = 10.0  # without a word from the simulator: it hangs
 CLOCK_WINDOW_S = 2.0
 SETTLE_S = 2.0
+WARM_S, WARM_COMMANDS = 3.0, 3
 STANDING_M_S = 0.02
 NO_GOAL = ('idle', 'reached', 'fault')
 
@@ -103,6 +104,7 @@ class DemoClient(Node):
         self._stamp, self._heard_at = 0.0, time.monotonic()
         self._bumps = 0
         self._wanted = self._admitted = (0.0, 0.0)
+        self._commands_heard = 0  # that an image asked for
         self._image_stamps: deque[float] = deque(maxlen=50)
         self.controller: Status | None = None
         self.guardrail: Status | None = None
@@ -138,6 +140,10 @@ class DemoClient(Node):
         while missing := self._missing():
             if time.monotonic() > end:
                 raise InputError(f'after {timeout_s:g} s there is still no {missing}')
+            self.spin()
+        # The controller has heard of us; until it has heard odometry too, a goal is a guess.
+        warm = time.monotonic() + WARM_S
+        while time.monotonic() < warm and self._commands_heard < WARM_COMMANDS:
             self.spin()
 
     def _missing(self) -> str:
@@ -245,6 +251,7 @@ class DemoClient(Node):
         stamp = seconds(message.header.stamp)
         # A stop that no image asked for carries the time it was sent at, and no latency.
         halt = self._wanted == (0.0, 0.0) and stamp not in self._image_stamps
+        self._commands_heard += not halt
         if self._recorder is None or halt:
             return
         self._recorder.commands += 1
