@@ -20,6 +20,8 @@ POLL_S = 0.1
 
 def bench_training(seconds: float, data: Path | None, threads: int) -> dict[str, Any]:
     """Train for a while on a data set, a small collected one by default, in a process."""
+    if data is not None and not data.is_file():
+        raise InputError(f'{data}: no such data set')
     with tempfile.TemporaryDirectory(prefix='wm_bench_') as name:
         folder = Path(name)
         if data is None:

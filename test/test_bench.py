@@ -1,0 +1,142 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""`wm bench`: the figures are measured, the ratios are of the same run, limits have teeth."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wm_controller.cli.main import run
+from wm_controller.evaluation import bench_memory, bench_training
+from wm_controller.evaluation.bench_processes import peak_memory_mb
+from wm_controller.evaluation.bench_timing import time_calls, Timing
+
+
+@pytest.fixture(scope='module')
+def bundle(tmp_path_factory):
+    """An untrained model that counts as passed: speed does not depend on the weights."""
+    import torch
+
+    from wm_controller.data.schema import CLEARANCE_BEARINGS
+    from wm_controller.world_model.bundle import save_bundle
+    from wm_controller.world_model.model import WorldModel
+    from wm_controller.world_model.spec import ModelSpec
+
+    path = tmp_path_factory.mktemp('bundle') / 'untrained.safetensors'
+    torch.manual_seed(0)
+    spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()))
+    save_bundle(path, WorldModel(spec), gates={'passed': True}, training={},
+                energy_quantiles=tuple(np.linspace(0, 1, 101).tolist()))
+    return path
+
+
+def bench(capsys, *arguments):
+    """Exit code and result of a run."""
+    code = run(['bench', '--json', *arguments])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out) if captured.out else None, captured.err
+
+
+def test_percentiles_are_of_all_calls_but_the_first_few():
+    calls = []
+    timing = time_calls(lambda: calls.append(1), 50)
+    assert len(calls) == 53 and timing.calls == 50
+    spread = Timing.of([0.001] * 98 + [0.1, 0.2])
+    assert spread.p50_ms == pytest.approx(1.0)
+    assert spread.p99_ms > 50
+
+
+def test_peak_memory_is_that_of_the_process():
+    import os
+
+    import psutil
+
+    resident = psutil.Process().memory_info().rss / 1e6
+    assert peak_memory_mb(os.getpid()) >= 0.99 * resident
+
+
+def test_planner_and_peer_get_the_same_candidates_and_cost(bundle, capsys):
+    pytest.importorskip('pytorch_mppi', reason='needs pytorch-mppi')
+    code, result, _ = bench(capsys, '--only', 'planner', '--model', str(bundle), '--cases', '2',
+                            '--calls', '10')
+    assert code == 0
+    planner, peer = result['planner'], result['planner']['peer']
+    assert peer['candidates'] == sum(planner['plan']['candidates'])
+    assert peer['steps'] == planner['plan']['steps']
+    assert planner['plan']['p50_ms'] > planner['encode']['p50_ms'] > 0
+    assert peer['time_ratio_p50'] == pytest.approx(
+        peer['ours']['p50_ms'] / peer['mppi']['p50_ms'])
+    for planned in (peer['ours'], peer['mppi']):
+        # More search never hurts ours; the peer's mean wanders a little.
+        assert 0 < planned['cost_warm'] <= 1.2 * planned['cost_first'] < 1e3
+
+
+def test_the_peer_is_scored_by_our_cost_of_the_same_rollout(bundle):
+    pytest.importorskip('pytorch_mppi', reason='needs pytorch-mppi')
+    import torch
+
+    from wm_controller.evaluation.bench_planner import make_case
+    from wm_controller.world_model.bundle import load_bundle
+
+    case = make_case(load_bundle(bundle), seed=3)
+    actions = np.random.default_rng(0).uniform((0, -1), (0.5, 1), (5, 6, 2))
+    model = case.pilot.imagination.model
+    state, states = case.state.expand(5, -1), [case.state.expand(5, -1)]
+    with torch.no_grad():
+        for t in range(6):
+            step = torch.from_numpy(actions[:, t].astype(np.float32))
+            state = model.predict(state, step)
+            states.append(state)
+        rolled = torch.stack(states, 1)
+        scaled = torch.from_numpy(actions.astype(np.float32)) / model.action_scale
+        changes = model.pose_change(rolled[:, :-1], scaled)
+    stepwise = case.pilot.imagination.read(rolled, changes, actions, case.goal_in_base)
+    at_once = case.pilot.imagination(case.state, actions, case.goal_in_base)
+    assert np.allclose(stepwise.poses, at_once.poses, atol=1e-5)
+    assert np.allclose(stepwise.clearance, at_once.clearance, atol=1e-4)
+
+
+def test_guardrail_and_relay_are_timed_in_one_run(capsys):
+    pytest.importorskip('rclpy', reason='needs rclpy')
+    code, result, error = bench(capsys, '--only', 'guardrail', '--samples', '30')
+    assert code == 0, error
+    found = result['guardrail']
+    for name in ('guardrail', 'relay'):
+        assert found[name]['calls'] == 30
+        assert 0.05 < found[name]['p50_ms'] < 100
+    assert found['ratio_p50'] == pytest.approx(
+        found['guardrail']['p50_ms'] / found['relay']['p50_ms'])
+
+
+def test_memory_over_its_limit_is_a_negative_result(bundle, capsys, monkeypatch):
+    pytest.importorskip('rclpy', reason='needs rclpy')
+    monkeypatch.setitem(bench_memory.LIMITS_MB, 'guardrail', 1.0)
+    code, result, error = bench(capsys, '--only', 'memory', '--model', str(bundle),
+                                '--drive-s', '3')
+    assert code == 1 and 'over the memory limit: guardrail' in error
+    assert set(result['memory']) == {'controller', 'guardrail', 'simulator'}
+    assert result['memory']['controller']['peak_mb'] < 900
+    assert result['memory']['guardrail']['peak_mb'] < 120
+
+
+@pytest.mark.parametrize(('arguments', 'line'), [
+    (['--only', 'speed'], '--only speed: use planner'),
+    (['--only', 'planner', '--model', 'nowhere'], 'nowhere'),
+    (['--only', 'memory', '--model', 'no/where.safetensors'], 'no/where.safetensors'),
+    (['--only', 'training', '--data', 'no.h5'], 'no.h5'),
+])
+def test_wrong_input_is_one_line(arguments, line, capsys):
+    code, result, error = bench(capsys, *arguments)
+    assert (code, result) == (2, None)
+    assert len(error.splitlines()) == 1 and line in error
+
+
+def test_training_says_how_fast_and_how_big(capsys, monkeypatch):
+    monkeypatch.setattr(bench_training, 'ROOMS', 6)
+    monkeypatch.setattr(bench_training, 'STEPS', 60)
+    code, result, error = bench(capsys, '--only', 'training', '--train-s', '5',
+                                '--train-threads', '1')
+    assert code == 0, error
+    assert result['training']['frames_per_s'] > 1
+    assert 100 < result['memory']['training']['peak_mb'] < 4000
