@@ -30,7 +30,8 @@ from wm_controller.nodes.recording import play, PLAYED
 
 PERIOD_S = 0.005
 START_S = 1.0  # of /clock
-SETTLE_S = 1.0  # for subscribers to be found before the first message
+LISTENERS_S = 10.0  # to wait for somebody who listens, before playing all the same
+SETTLE_S = 1.0  # for the others to be found
 
 PARAMETERS = (
     runtime.Spec('bag', '', 'Recording: a rosbag2 folder, .mcap, .db3 or ROS 1 .bag', fixed=True),
@@ -65,9 +66,8 @@ class BagPlayer(Node):
         if self._with_clock:
             self._clock_outlet = self.create_publisher(ClockMessage, '/clock', qos.CLOCK)
         self.played: Counter[str] = Counter()
-        self._began = time.monotonic() + SETTLE_S
-        self._zero_s = (
-            START_S + SETTLE_S * self._speed if self._with_clock else time.time() + SETTLE_S)
+        self._made = time.monotonic()
+        self._began: float | None = None
         self.create_timer(PERIOD_S, self._publish_due,
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -75,7 +75,18 @@ class BagPlayer(Node):
     def _profile(topic: str) -> QoSProfile:
         return qos.IMAGE if topic.startswith('image') else qos.STATE
 
+    def _begin(self) -> None:
+        """Fix when the recording starts, once somebody listens."""
+        heard = any(outlet.get_subscription_count() for outlet in self._outlets.values())
+        if heard or time.monotonic() - self._made > LISTENERS_S:
+            self._began = time.monotonic() + SETTLE_S
+            self._zero_s = (
+                START_S + SETTLE_S * self._speed if self._with_clock else time.time() + SETTLE_S)
+
     def _publish_due(self) -> None:
+        if self._began is None:
+            self._begin()
+            return
         at_s = (time.monotonic() - self._began) * self._speed
         if self._clock_outlet is not None:
             self._clock_outlet.publish(ClockMessage(clock=to_stamp(self._zero_s + at_s)))
