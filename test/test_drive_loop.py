@@ -153,6 +153,16 @@ def test_late_plan_is_counted_and_keeps_the_stamp_of_its_image(rig):
     assert rig.loop.counts['deadline_misses'] == 1
 
 
+def test_plan_over_its_time_but_within_the_period_is_no_miss(rig):
+    rig.loop.set_goal(GOAL)
+    rig.driver.late = True
+    rig.image()
+    rig.outlet.wait(1)
+    rig.settle()
+    assert rig.loop.counts['plans_over_time'] == 1
+    assert rig.loop.counts['deadline_misses'] == 0
+
+
 def test_plan_whose_image_is_too_old_is_never_sent(rig):
     rig.loop.set_goal(GOAL)
     rig.driver.hold = threading.Event()
