@@ -9,6 +9,7 @@ A real recording, published as topics, through controller and guardrail without 
 import math
 import os
 from pathlib import Path
+import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
@@ -29,7 +30,8 @@ from wm_controller.world_model.spec import ModelSpec
 
 RECORDING = Path(__file__).parents[2] / 'shared' / 'recordings' / 'office_car'
 DURATION_S = float(os.environ.get('WM_RECORDING_S', '20'))
-CAMERA_HZ = 19.0  # of the recording, its pauses included
+CAMERA_HZ = 18.5  # of the recording, its pause included
+PAUSE_S = 28.2 if DURATION_S > 600 else 0.1  # the recorder stopped once, for this long
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,7 +64,8 @@ def test_recording_runs_through_controller_and_guardrail_without_a_fault(
                                 '-p', f'model:={model}', '-p', 'image_transport:=compressed')
         wanted = probe.listen(TwistStamped, 'cmd_vel_auto')
         admitted = probe.listen(TwistStamped, 'cmd_vel', qos.COMMAND)
-        states = probe.listen(DiagnosticStatus, 'controller/status', qos.STATUS, values_of)
+        states = probe.listen(DiagnosticStatus, 'controller/status', qos.STATUS, keep=lambda m: (
+            time.monotonic(), values_of(m)['state'], m.message))
         figures = probe.listen(DiagnosticArray, '/diagnostics', keep=lambda m: {
             status.name: values_of(status) for status in m.status})
         goals = probe.publisher(Image, 'goal_image', wait_s=60.0)
@@ -70,6 +73,7 @@ def test_recording_runs_through_controller_and_guardrail_without_a_fault(
         player = spawn_node('wm_controller.nodes.bag_player', '--ros-args',
                             '-p', f'bag:={RECORDING}', '-p', f'duration:={DURATION_S}')
         probe.until(lambda: player.poll() is not None, DURATION_S + 60.0, 'the end of the bag')
+        ended = time.monotonic()
         probe.spin(1.5)
 
         assert player.returncode == 0
@@ -77,8 +81,12 @@ def test_recording_runs_through_controller_and_guardrail_without_a_fault(
         assert guardrail.poll() is None
         for process in (controller, guardrail, player):
             assert 'Traceback' not in process.log.read_text()
-        during = [state['state'] for state in states if state['goal'] != 'none']
-        assert set(during[:-4]) <= {'planning', 'reached', 'lost'}, 'fault while images came'
+        faults = [(at, message) for at, state, message in states
+                  if state == 'fault' and at < ended - 0.5]
+        print(f'{len(faults)} status messages with a fault:', {line[:40] for _, line in faults})
+        assert all('no image on' in line for _, line in faults)
+        blind_s = sum(np.diff([at for at, _ in faults]).clip(0.0, 0.6)) if faults else 0.0
+        assert blind_s < PAUSE_S, 'blind only while the recording itself pauses'
         driving = next(f['/controller: driving'] for f in reversed(figures)
                        if '/controller: driving' in f)
         print({key: value for key, value in driving.items() if key != 'last_complaint'})

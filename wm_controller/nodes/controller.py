@@ -45,6 +45,7 @@ from wm_controller.planning.contract import ImageGoal, PoseGoal
 
 MONITOR_PERIOD_S = 0.1
 CLOCK_GRACE_S = 2.0
+BLIND_S = 1.0  # a pause this long is a fault; the robot is stopped long before
 STATUS_EVERY, DIAGNOSTICS_EVERY = 5, 10  # monitor periods
 MakeDriver = Callable[[ControllerSettings], tuple[Driver, str, float]]
 
@@ -65,7 +66,7 @@ class ControllerNode(ManagedNode):
         self._goal = 'none'
         self._model = ''
         self._advice = ''
-        self._stale = ''
+        self._stale, self._held = '', False
         self._ticks = 0
         self._status_key: tuple[str, ...] = ()
         self._complaints = Complaints(self.get_logger().warning)
@@ -117,7 +118,7 @@ class ControllerNode(ManagedNode):
 
     def activate(self) -> None:
         """Start the control loop."""
-        self._stale, self._activated_s = '', time.monotonic()
+        self._stale, self._held, self._activated_s = '', False, time.monotonic()
         self._loop = DriveLoop(self._driver, self._odometry, self._settings.loop, self._now,
                                self._decode, self._outlet)
         self._tick_timer = self.create_timer(self._settings.loop.period_s, self._loop.on_tick)
@@ -227,15 +228,18 @@ class ControllerNode(ManagedNode):
             self._advice = 'waiting for /clock, as use_sim_time is set'
         if self._advice:
             self._advise('camera', self._advice)
-        stamp, stale = loop.image_stamp, ''
-        if stamp is not None and self._now() - stamp > self._settings.loop.max_age_s:
-            stale = f'the last image on {self._image_topic} is too old to drive by'
-        if stale and not self._stale:
-            self.get_logger().error(stale)
+        stamp = loop.image_stamp
+        age_s = 0.0 if stamp is None else self._now() - stamp
+        held = age_s > self._settings.loop.max_age_s
+        if held and not self._held:
+            self.get_logger().warning(f'no fresh image on {self._image_topic}: stopping')
             loop.hold()
-        elif self._stale and not stale:
+        elif self._held and not held:
             self.get_logger().info(f'images come again on {self._image_topic}')
-        self._stale = stale
+        self._held = held
+        self._stale = ''
+        if age_s > BLIND_S:
+            self._stale = f'no image on {self._image_topic} for {age_s:.0f} s: standing still'
 
     def _snapshot(self) -> Snapshot:
         loop = self._loop
