@@ -3,36 +3,25 @@
 import dataclasses
 import time
 
-from drawn_world import draw
-from hypothesis import given
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 import torch
 
+from drawn_world import draw
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.memory.free_space import FreeSpace
-from wm_controller.planning import objectives
-from wm_controller.planning import recovery
-from wm_controller.planning.config import PilotConfig
-from wm_controller.planning.config import RobotLimits
-from wm_controller.planning.config import SolverConfig
+from wm_controller.planning import objectives, recovery
+from wm_controller.planning.config import PilotConfig, RobotLimits, SolverConfig
 from wm_controller.planning.imagination import Future
-from wm_controller.planning.pilot import ImageGoal
-from wm_controller.planning.pilot import Observation
-from wm_controller.planning.pilot import Pilot
-from wm_controller.planning.pilot import PoseGoal
-from wm_controller.planning.solver import arcs
-from wm_controller.planning.solver import shifted
-from wm_controller.planning.solver import solve
+from wm_controller.planning.pilot import ImageGoal, Observation, Pilot, PoseGoal
+from wm_controller.planning.solver import arcs, shifted, solve
 from wm_controller.safety.geometry import integrate
 from wm_controller.safety.sweep import trajectories_clear
-from wm_controller.world_model.bundle import load_bundle
-from wm_controller.world_model.bundle import save_bundle
+from wm_controller.world_model.bundle import load_bundle, save_bundle
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import Architecture
-from wm_controller.world_model.spec import ModelSpec
+from wm_controller.world_model.spec import Architecture, ModelSpec
 
 LIMITS = RobotLimits()
 FOREVER = float('inf')

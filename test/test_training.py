@@ -3,25 +3,19 @@
 import json
 import math
 
-from drawn_world import write_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 import torch
 
+from drawn_world import write_dataset
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
-from wm_controller.training import augment
-from wm_controller.training import batches
-from wm_controller.training import losses
-from wm_controller.training.loop import checkpoint_path
-from wm_controller.training.loop import Progress
-from wm_controller.training.loop import schedule
-from wm_controller.training.loop import train
-from wm_controller.training.loop import TrainingOptions
+from wm_controller.training import augment, batches, losses
+from wm_controller.training.loop import checkpoint_path, Progress, schedule, train, TrainingOptions
 from wm_controller.training.objective import Objective
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
@@ -129,8 +123,7 @@ def test_recordings_without_odometry_train_on_what_there_is(tmp_path):
 def test_learning_lowers_every_term_it_is_paid_for(data):
     datasets = open_all([data])
     windows = Windows(datasets, 16)
-    from wm_controller.training.objective import Horizon
-    from wm_controller.training.objective import Weights
+    from wm_controller.training.objective import Horizon, Weights
     from wm_controller.training.statistics import describe
     from wm_controller.world_model.model import WorldModel
     torch.manual_seed(0)

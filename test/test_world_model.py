@@ -10,12 +10,9 @@ import torch
 
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.errors import InputError
-from wm_controller.world_model.bundle import load_bundle
-from wm_controller.world_model.bundle import METADATA_KEY
-from wm_controller.world_model.bundle import save_bundle
+from wm_controller.world_model.bundle import load_bundle, METADATA_KEY, save_bundle
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import Architecture
-from wm_controller.world_model.spec import ModelSpec
+from wm_controller.world_model.spec import Architecture, ModelSpec
 
 SMALL = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()), architecture=Architecture(
     encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32, head_hidden=16))

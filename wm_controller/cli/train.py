@@ -23,7 +23,8 @@ def train(
     threads: Annotated[int, typer.Option(help='Processor threads; 0: all.')] = 0,
     mirror: Annotated[bool, typer.Option(help='Train on mirror images too.')] = True,
     restart: Annotated[bool, typer.Option(help='Ignore a checkpoint beside the output.')] = False,
-    max_memory_gb: Annotated[float, typer.Option(help='Frames kept in memory, at most.')] = 8.0,
+    max_memory_gb: Annotated[float, typer.Option(
+        help='Frames in memory, at most; more lie unpacked in a temporary file.')] = 2.5,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""

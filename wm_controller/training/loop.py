@@ -42,7 +42,7 @@ class TrainingOptions:
     mirror: bool = True
     threads: int = 0
     half_precision: bool | None = None
-    max_memory_gb: float = 8.0
+    max_memory_gb: float = 2.5
     checkpoint_every_s: float = 120.0
     restart: bool = False
     architecture: Architecture = field(default_factory=Architecture)

@@ -25,7 +25,7 @@ class Weights:
     clearance: float = 2.0
     pose_change: float = 2.0
     time_to_reach: float = 0.1
-    goal_pose: float = 0.25
+    goal_pose: float = 0.5
 
 
 @dataclass(frozen=True)
