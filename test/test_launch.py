@@ -3,9 +3,11 @@
 """Launch files name what exists; parameter files hold what the nodes take; both are executed."""
 
 import ast
+import contextlib
 import os
 from pathlib import Path
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -178,7 +180,7 @@ def test_bringup_starts_a_guardrail_that_publishes_under_other_names(workspace, 
          'namespace:=robot', 'cmd_vel:=base/cmd_vel', 'autostart:=false',
          'enable_stamped_cmd_vel:=false'], cwd='/',
         env={**workspace, 'ROS_DOMAIN_ID': str(ros_domain)}, stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL)
+        stdout=subprocess.DEVNULL, start_new_session=True)
     rclpy.init()
     try:
         from geometry_msgs.msg import Twist
@@ -195,9 +197,12 @@ def test_bringup_starts_a_guardrail_that_publishes_under_other_names(workspace, 
         assert len(heard) > 10
         assert {'controller', 'guardrail'} <= names
     finally:
-        process.terminate()
-        process.wait(timeout=30)
         rclpy.try_shutdown()
+        process.send_signal(signal.SIGINT)  # launch passes it on and waits; SIGTERM orphans nodes
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize('path', LAUNCH_FILES, ids=name_of)

@@ -29,6 +29,7 @@ from wm_controller.errors import InputError, NegativeResult
 EXIT_NEGATIVE = 1
 EXIT_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT
+PIPE_WIDTH = 200
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `wm ... | head` ends with
 
 Function = TypeVar('Function', bound=Callable[..., Any])
@@ -101,7 +102,9 @@ def emit(
         return
     shown = render(result)
     if shown is not None:
-        Console().print(shown)
+        console = Console()
+        # A pipe has no width; 80 columns would break lines that a program looks for.
+        (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(shown)
 
 
 def plain(value: Any) -> Any:
