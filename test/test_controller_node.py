@@ -243,6 +243,15 @@ def test_odometry_of_another_frame_is_named(rig):
     rig.probe.until(lambda: "frame_id is 'map'" in rig.complaint(), what='the complaint')
 
 
+def test_odometry_from_the_future_is_refused_and_does_not_shut_out_the_rest(rig):
+    rig = rig().ready()
+    ahead = to_odometry(rig.now() + 60.0, np.zeros(3), np.zeros(2), 'odom', 'base_link')
+    rig.odometry.publish(ahead)
+    rig.probe.until(lambda: 's in the future' in rig.complaint(), what='the complaint')
+    rig.drive()
+    assert rig.driver.observation.pose is not None
+
+
 def test_unplugged_camera_stops_the_robot_and_a_plugged_one_lets_it_go_on(rig):
     rig = rig().ready()
     rig.drive()

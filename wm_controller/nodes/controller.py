@@ -34,7 +34,7 @@ from wm_controller.nodes.conversions import (
     read_goal,
     read_odometry,
 )
-from wm_controller.nodes.drive_loop import DriveLoop, Driver
+from wm_controller.nodes.drive_loop import DriveLoop, Driver, FUTURE_S
 from wm_controller.nodes.frames import GoalFrames
 from wm_controller.nodes.images import read_compressed, read_image
 from wm_controller.nodes.lifecycle import ManagedNode
@@ -165,6 +165,9 @@ class ControllerNode(ManagedNode):
 
     def _on_odometry(self, message: Odometry) -> None:
         reading = read_odometry(message, self._settings.odom_frame, self._settings.base_frame)
+        ahead_s = reading.stamp - self._now()
+        if ahead_s > FUTURE_S:  # it would shut out all that comes after it
+            raise MessageError(f'odom: its stamp is {ahead_s:.3g} s in the future')
         if not self._odometry.add(reading):
             raise MessageError(f'odom: stamp {reading.stamp:.3f} is not newer than the last one')
 
