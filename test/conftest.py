@@ -52,4 +52,4 @@ def spawn_node(ros_domain, tmp_path):
         # The session's group: the node and whatever it started, nobody else's processes.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(timeout=10)
+        process.wait(timeout=60)

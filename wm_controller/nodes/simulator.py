@@ -69,8 +69,8 @@ PARAMETERS = ROOM + FIXED + LIVE
 class SimulatorNode(Node):
     """One robot in one room, at a pace."""
 
-    def __init__(self) -> None:
-        super().__init__('simulator')
+    def __init__(self, **options: Any) -> None:
+        super().__init__('simulator', **options)
         values = runtime.declare(self, PARAMETERS)
         self._camera = CameraSpec(width=values['image_width'], height=values['image_height'],
                                   hfov=values['horizontal_fov'])
