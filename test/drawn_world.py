@@ -6,8 +6,7 @@ import numpy as np
 
 from wm_controller.data.dataset import DatasetWriter
 from wm_controller.data.schema import CLEARANCE_BEARINGS
-from wm_controller.safety.geometry import integrate
-from wm_controller.safety.geometry import relative
+from wm_controller.safety.geometry import integrate, relative
 
 
 def draw(pose: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ def test_learning_lowers_every_term_it_is_paid_for(data):
     torch.manual_seed(0)
     objective = Objective(WorldModel(describe(datasets, windows, TINY)), Horizon(), Weights())
     optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
-    batch = batches.sample(windows, 16, 0, 0, 60)
+    batch = batches.Sampler(windows, 0, 60).sample(16, 0)
     first = None
     for _ in range(60):
         loss, terms = objective(batch)
@@ -147,8 +147,8 @@ def test_learning_lowers_every_term_it_is_paid_for(data):
 def test_batches_know_where_the_goal_is_from_each_frame(data):
     datasets = open_all([data])
     windows = Windows(datasets, 16)
-    batch = batches.sample(windows, 32, 3, 4, 60)
-    again = batches.sample(windows, 32, 3, 4, 60)
+    batch = batches.Sampler(windows, 3, 60, near_weight=3.0).sample(32, 4)
+    again = batches.Sampler(windows, 3, 60, near_weight=3.0).sample(32, 4)
     assert all(torch.equal(torch.nan_to_num(batch[k]), torch.nan_to_num(again[k])) for k in batch)
     moved = batch['proprio'][:, 1:, :3].double()
     goal = batch['reach_goal'].double()
@@ -166,7 +166,7 @@ def test_batches_know_where_the_goal_is_from_each_frame(data):
 
 def test_mirroring_twice_changes_nothing_and_once_turns_the_other_way(data):
     datasets = open_all([data])
-    batch = batches.sample(Windows(datasets, 16), 4, 0, 0, 60)
+    batch = batches.Sampler(Windows(datasets, 16), 0, 60).sample(4, 0)
     every = torch.ones(4, dtype=torch.bool)
     once = augment.mirror(batch, every)
     twice = augment.mirror(once, every)
@@ -222,7 +222,7 @@ def test_the_command_trains_prints_gates_and_exits_1_when_one_fails(data, tmp_pa
                '1', '--json'])
     assert code == 1
     gates = json.loads(capsys.readouterr().out)
-    assert gates['passed'] is False and 'effective_rank' in gates['failed']
+    assert gates['passed'] is False and 'persistence_1' in gates['failed']
     assert load_bundle(path).passed is False
 
 

@@ -29,6 +29,7 @@ class FreeSpaceParameters:
     view_range: float = 3.5
     seen_free: float = -0.5
     seen_occupied: float = 0.6
+    unseen_share: float = 0.4
     limit: float = 3.0
     occupied_above: float = 0.7
     free_below: float = -0.4
@@ -36,6 +37,9 @@ class FreeSpaceParameters:
     unknown_cost: float = 1.4
     near_cost: float = 2.0
     near_within: float = 0.25
+    touching_cost: float = 8.0
+    blocked_depth: float = 0.1
+    doubt: float = 0.5
 
 
 class FreeSpace:
@@ -47,6 +51,8 @@ class FreeSpace:
         self.robot_radius = robot_radius
         self.cells = int(round(parameters.side / parameters.resolution))
         self._evidence: NDArray[np.float32] = np.zeros((self.cells, self.cells), np.float32)
+        # Where the robot was held up: what it felt is not unseen again, it only fades.
+        self._felt: NDArray[np.float32] = np.zeros((self.cells, self.cells), np.float32)
         self._origin = np.zeros(2)  # odom coordinates of the grid's lower left corner
         self._started = False
         self._faded_at = 0.0
@@ -56,6 +62,7 @@ class FreeSpace:
     def clear(self) -> None:
         """Forget everything."""
         self._evidence[:] = 0.0
+        self._felt[:] = 0.0
         self._started = False
         self._distance = None
 
@@ -83,7 +90,10 @@ class FreeSpace:
         wall = in_view & (np.abs(distance - median[sector]) < depth) & (
             median[sector] < p.view_range)
         evidence = self._evidence[rows, columns]
-        evidence += np.where(free, p.seen_free, 0.0) + np.where(
+        # What fills the whole view is easily misjudged: no glance undoes a wall once seen.
+        clearing = np.where(evidence > p.occupied_above, p.unseen_share * p.seen_free, p.seen_free)
+        free &= self._felt[rows, columns] < p.occupied_above
+        evidence += np.where(free, clearing, 0.0) + np.where(
             wall & ~free, p.seen_occupied * sure[sector], 0.0)
         np.clip(evidence, -p.limit, p.limit, out=evidence)
         self._distance = None
@@ -93,7 +103,9 @@ class FreeSpace:
         self._follow(stamp, pose)
         rows, columns, x, y = self._window(pose[:2], self.robot_radius)
         evidence = self._evidence[rows, columns]
-        evidence[np.hypot(x, y) < self.robot_radius] = -self.parameters.limit
+        here = np.hypot(x, y) < self.robot_radius
+        evidence[here] = -self.parameters.limit
+        self._felt[rows, columns][here] = 0.0
         self._distance = None
 
     def block(self, stamp: float, pose: Floats, direction: float) -> None:
@@ -106,9 +118,16 @@ class FreeSpace:
         rows, columns, x, y = self._window(centre, self.robot_radius)
         along = x * np.cos(heading) + y * np.sin(heading)
         across = -x * np.sin(heading) + y * np.cos(heading)
-        evidence = self._evidence[rows, columns]
-        evidence[(np.abs(along) < p.resolution) & (np.abs(across) < 0.7 * self.robot_radius)] = (
-            p.limit)
+        held = (np.abs(along) < p.resolution) & (np.abs(across) < 0.7 * self.robot_radius)
+        self._evidence[rows, columns][held] = p.limit
+        self._felt[rows, columns][held] = p.limit
+        self._distance = None
+
+    def doubt(self) -> None:
+        """Believe less in what is remembered to stand in the way; seeing it again restores it."""
+        np.multiply(self._evidence, self.parameters.doubt, out=self._evidence,
+                    where=self._evidence > 0.0)
+        self._felt *= np.float32(self.parameters.doubt)
         self._distance = None
 
     def obstacles_near(self, pose: Floats, within: float) -> Floats:
@@ -144,7 +163,9 @@ class FreeSpace:
         gap = distance - self.robot_radius
         near = np.clip(1 - gap / p.near_within, 0.0, 1.0)
         cost = np.where(self._evidence < p.free_below, 1.0, p.unknown_cost) + p.near_cost * near
-        cost[gap < 0.0] = np.inf
+        # Memory is blurred by a cell or so: a touch is dear, only deep overlap is blocked.
+        cost += p.touching_cost * np.clip(-gap / p.blocked_depth, 0.0, 1.0)
+        cost[gap < -p.blocked_depth] = np.inf
         inside = np.clip(goal, self._origin + p.resolution,
                          self._origin + p.side - p.resolution)
         row, column = self._cells_of(inside)
@@ -170,19 +191,23 @@ class FreeSpace:
         if offset.min() < p.recentre_within or offset.max() > p.side - p.recentre_within:
             self._recentre(pose)
         if stamp - self._faded_at > 1.0:
-            self._evidence *= np.float32(0.5 ** ((stamp - self._faded_at) / p.half_life_s))
+            fading = np.float32(0.5 ** ((stamp - self._faded_at) / p.half_life_s))
+            self._evidence *= fading
+            self._felt *= fading
             self._faded_at = stamp
 
     def _recentre(self, pose: Floats) -> None:
         p = self.parameters
         target = np.round((pose[:2] - p.side / 2) / p.resolution) * p.resolution
         shift = np.round((target - self._origin) / p.resolution).astype(int)
-        moved = np.zeros_like(self._evidence)
         n = self.cells
         dx, dy = np.clip(shift, -n, n)
-        moved[max(0, -dy):n - max(0, dy), max(0, -dx):n - max(0, dx)] = self._evidence[
-            max(0, dy):n - max(0, -dy), max(0, dx):n - max(0, -dx)]
-        self._evidence, self._origin, self._distance = moved, target, None
+        for layer in (self._evidence, self._felt):
+            moved = np.zeros_like(layer)
+            moved[max(0, -dy):n - max(0, dy), max(0, -dx):n - max(0, dx)] = layer[
+                max(0, dy):n - max(0, -dy), max(0, dx):n - max(0, -dx)]
+            layer[:] = moved
+        self._origin, self._distance = target, None
 
     def _window(self, centre: Floats, half: float) -> tuple[slice, slice, Floats, Floats]:
         """Cells within a square: slices of rows and columns, offsets x and y (R, C) in m."""

@@ -49,7 +49,7 @@ class PilotConfig:
     """How the pilot drives; lengths in m, times in s."""
 
     horizon_steps: int = 12
-    goal_tolerance: float = 0.25
+    goal_tolerance: float = 0.2
     footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
     margin: float = 0.04
     comfort: float = 0.20
@@ -61,7 +61,8 @@ class PilotConfig:
     cost_to_go_period_s: float = 0.3
     stuck_after_s: float = 1.2
     back_off_s: float = 1.2
-    unreachable_after_s: float = 8.0
+    doubt_after_s: float = 1.5
+    unreachable_after_s: float = 15.0
     lost_after_s: float = 6.0
     use_memory: bool = True
     keep_candidates: int = 24

@@ -65,6 +65,7 @@ class Pilot:
         self._way_at = -math.inf
         self._back_off_until = -math.inf
         self._no_way_since: float | None = None
+        self._doubted_at = -math.inf
         self._uncertain_since: float | None = None
         self._reached = False
         self._stuck.reset()
@@ -137,6 +138,8 @@ class Pilot:
         situation = self._situation(estimate, place, now)
         if self._unreachable(situation, now):
             return replace(stopped, state='unreachable')
+        if self._no_way_since is not None:
+            situation = replace(situation, way=None)  # as the crow flies, while it looks again
         if now < self._back_off_until:
             v, w = recovery.back_off(estimate.pose, self.memory, self.config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf)
@@ -175,7 +178,7 @@ class Pilot:
         return Situation(estimate.pose, place, obstacles, way, self._last_action)
 
     def _unreachable(self, situation: Situation, now: float) -> bool:
-        """Whether memory has known of no way, through the unknown either, for a while."""
+        """Whether memory, doubted again and again, still knows of no way through the unknown."""
         way = situation.way
         around = situation.pose[:2] + 0.2 * np.array(
             [[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], float)
@@ -183,7 +186,10 @@ class Pilot:
             self._no_way_since = None
             return False
         if self._no_way_since is None:
-            self._no_way_since = now
+            self._no_way_since = self._doubted_at = now
+        if now - self._doubted_at > self.config.doubt_after_s:
+            self.memory.doubt()
+            self._doubted_at, self._way_at = now, -math.inf
         return now - self._no_way_since > self.config.unreachable_after_s
 
     def _optimise(self, situation: Situation, estimate: Estimate, now: float, deadline: float,

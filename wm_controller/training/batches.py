@@ -14,13 +14,29 @@ from wm_controller.safety.geometry import relative
 
 GOAL_PICTURE_STEPS = 40   # how far away in time a goal picture may be, either way
 GOAL_PICTURE_MAX_M = 4.0  # and in space
+NEAR_M = 0.5  # nearer than this, surfaces fill the view and are hard to judge
 
 
-def sample(windows: Windows, batch: int, seed: int, iteration: int,
-           reach_max_steps: int) -> dict[str, Tensor]:
-    """Draw the batch of one iteration: the same numbers give the same batch, on any machine."""
-    rng = np.random.default_rng([seed, iteration])
-    return assemble(windows, rng.integers(len(windows), size=batch), rng, reach_max_steps)
+class Sampler:
+    """Draws batches; windows in which something is near come more often, as they matter more."""
+
+    def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
+                 near_weight: float = 1.0) -> None:
+        """`near_weight`: how many times as likely as others windows with clearance < NEAR_M are."""
+        self._windows, self._seed, self._reach = windows, seed, reach_max_steps
+        clearance = windows.column('clearance')
+        nearest = np.nan_to_num(clearance, nan=np.inf).min(-1, initial=np.inf)
+        count = np.concatenate([[0], np.cumsum(nearest < NEAR_M)])
+        near = count[windows.starts + windows.length] > count[windows.starts]
+        self._cumulative = np.cumsum(np.where(near, near_weight, 1.0))
+
+    def sample(self, batch: int, iteration: int) -> dict[str, Tensor]:
+        """Draw the batch of an iteration: the same numbers give the same batch on any machine."""
+        rng = np.random.default_rng([self._seed, iteration])
+        drawn = rng.random(batch) * self._cumulative[-1]
+        indices = np.minimum(np.searchsorted(self._cumulative, drawn, side='right'),
+                             len(self._windows) - 1)
+        return assemble(self._windows, indices, rng, self._reach)
 
 
 def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,

@@ -39,6 +39,7 @@ class TrainingOptions:
     weight_decay: float = 0.01
     held_out: float = 0.08
     proprio_dropout: float = 0.15
+    near_weight: float = 3.0
     mirror: bool = True
     threads: int = 0
     half_precision: bool | None = None
@@ -125,13 +126,14 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
              keep: Callable[[], None]) -> None:
     model: WorldModel = objective.module.model
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
+    seed = options.seed * 65536 + fabric.global_rank
+    sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight)
     last = time.monotonic()
     said = kept = -math.inf
     objective.train()
     while progress.fraction(options) < 1.0:
-        seed = options.seed * 65536 + fabric.global_rank
         generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.iteration)
-        data = batches.sample(windows, options.batch, seed, progress.iteration, reach_steps)
+        data = sampler.sample(options.batch, progress.iteration)
         data = {name: value.to(fabric.device) for name, value in data.items()}
         data = _augmented(data, generator, options)
         for group in optimizer.param_groups:
@@ -227,7 +229,8 @@ def _training_record(datasets: list[Dataset], options: TrainingOptions, progress
                   'episodes': data.n_episodes} for data in datasets],
         'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,
         'frames': progress.frames, 'seed': options.seed, 'batch': options.batch,
-        'window': options.window, 'learning_rate': options.learning_rate,
+        'window': options.window, 'near_weight': options.near_weight,
+        'learning_rate': options.learning_rate,
         'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
         'training_windows': len(training), 'held_out_windows': len(held_out),
     }
