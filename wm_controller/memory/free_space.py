@@ -118,7 +118,7 @@ class FreeSpace:
         rows, columns, x, y = self._window(centre, self.robot_radius)
         along = x * np.cos(heading) + y * np.sin(heading)
         across = -x * np.sin(heading) + y * np.cos(heading)
-        held = (np.abs(along) < p.resolution) & (np.abs(across) < 0.7 * self.robot_radius)
+        held = (np.abs(along) < p.resolution) & (np.abs(across) < self.robot_radius)
         self._evidence[rows, columns][held] = p.limit
         self._felt[rows, columns][held] = p.limit
         self._distance = None

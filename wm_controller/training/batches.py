@@ -22,7 +22,7 @@ class Sampler:
 
     def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
                  near_weight: float = 1.0) -> None:
-        """`near_weight`: how many times as likely as others windows with clearance < NEAR_M are."""
+        """`near_weight`: how many times as likely as others windows with things < NEAR_M are."""
         self._windows, self._seed, self._reach = windows, seed, reach_max_steps
         clearance = windows.column('clearance')
         nearest = np.nan_to_num(clearance, nan=np.inf).min(-1, initial=np.inf)
