@@ -30,8 +30,9 @@ class Probe:
         return self
 
     def __exit__(self, *_):
-        self.executor.shutdown()
+        self.executor.remove_node(self.node)  # in this order: the other one crashed in rcl
         self.node.destroy_node()
+        self.executor.shutdown()
         rclpy.shutdown(context=self.context)
 
     def listen(self, kind, topic, profile=qos.STATE, keep=lambda message: message):

@@ -137,8 +137,9 @@ class Bench:
         return {pair.key: pair.value for pair in self.diagnostics[-1].status[0].values}
 
     def close(self):
-        self.executor.shutdown()
+        self.executor.remove_node(self.node)  # in this order: the other one crashed in rcl
         self.node.destroy_node()
+        self.executor.shutdown()
         self.context.try_shutdown()
 
 

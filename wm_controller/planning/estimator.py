@@ -16,6 +16,7 @@ from wm_controller.world_model.bundle import Bundle
 
 Floats = NDArray[np.float64]
 STEP_TOLERANCE = 0.45  # a past state this share of a step away from one step back still serves
+SURPRISING_FRAMES = 3  # surprise is what so many frames in a row agree on
 JUMP_M = 0.5           # odometry that moves further in one step is a reset, not a motion
 
 
@@ -43,6 +44,7 @@ class Estimator:
         self.model = bundle.model
         self.spec = bundle.spec
         self._quantiles = np.asarray(bundle.energy_quantiles, float)
+        self._recent_surprise: deque[float] = deque(maxlen=SURPRISING_FRAMES)
         self._past: deque[Estimate] = deque(maxlen=64)
         self._commands: deque[tuple[float, float, float]] = deque(maxlen=128)
 
@@ -50,6 +52,7 @@ class Estimator:
         """Forget everything seen."""
         self._past.clear()
         self._commands.clear()
+        self._recent_surprise.clear()
 
     @property
     def latest(self) -> Estimate | None:
@@ -143,8 +146,13 @@ class Estimator:
                         fresh_start)
 
     def _surprise(self, imagined: torch.Tensor, latent: torch.Tensor) -> float:
-        """Quantile (0..1) of the prediction energy among those of ordinary held-out steps."""
+        """Quantile (0..1) of the prediction energy among those of ordinary held-out steps.
+
+        The least of the last few frames: one odd frame must not hold a robot.
+        """
         if len(self._quantiles) == 0:
             return float('nan')
         energy = float((self.model.latent_of(imagined) - latent).pow(2).mean())
-        return float(np.interp(energy, self._quantiles, np.linspace(0, 1, len(self._quantiles))))
+        self._recent_surprise.append(float(np.interp(
+            energy, self._quantiles, np.linspace(0, 1, len(self._quantiles)))))
+        return min(self._recent_surprise)
