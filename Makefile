@@ -7,7 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WM := $(BIN)/wm
-# Tests and lint run on two workers; every ROS test has a domain of its own.
+# Tests run on two workers; every ROS test has a domain of its own. rclpy has crashed a worker when
+# a node was destroyed (1 in some 200); loadfile then waits for ever, worksteal goes on.
 WORKERS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -41,7 +42,9 @@ demo: $(READY) ## drive five goals in a room never trained on; table and report
 test: $(READY) ## the whole test suite, under ten minutes on two cores
 	@.ci/system-packages drive
 	@.ci/system-packages test
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS) || \
+	  { test $$? -eq 1 && echo 'once more, alone, what failed beside others:' && \
+	    OMP_NUM_THREADS=1 $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
 	@$(BIN)/ruff check .

@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parents[1]
 @pytest.fixture
 def ros_domain(monkeypatch):
     """Give the test a random ROS_DOMAIN_ID, so that runs side by side do not hear each other."""
-    domain = random.SystemRandom().randint(1, 100)
+    # Workers side by side draw from ranges of their own.
+    worker = int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')) % 10
+    domain = 1 + 10 * worker + random.SystemRandom().randrange(10)
     monkeypatch.setenv('ROS_DOMAIN_ID', str(domain))
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     return domain
