@@ -59,7 +59,7 @@ class PilotConfig:
     command_delay_s: float = 0.12
     obstacle_range: float = 1.8
     cost_to_go_period_s: float = 0.3
-    stuck_after_s: float = 1.2
+    stuck_after_s: float = 0.8
     back_off_s: float = 1.8
     doubt_after_s: float = 1.5
     unreachable_after_s: float = 15.0
