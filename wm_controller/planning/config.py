@@ -61,6 +61,9 @@ class PilotConfig:
     cost_to_go_period_s: float = 0.3
     stuck_after_s: float = 0.8
     back_off_s: float = 1.8
+    stalled_after_s: float = 4.0
+    stalled_within: float = 0.25
+    look_around_s: float = 3.0
     doubt_after_s: float = 1.5
     unreachable_after_s: float = 15.0
     lost_after_s: float = 6.0

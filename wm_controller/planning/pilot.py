@@ -51,6 +51,8 @@ class Pilot:
         self.memory = FreeSpace(self.config.footprint.reach)
         self.imagination = Imagination(bundle.model)
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
+        self._stall = recovery.StallDetector(self.config.stalled_after_s,
+                                             self.config.stalled_within)
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._rng = np.random.default_rng(seed)
         self._seed = seed
@@ -68,7 +70,9 @@ class Pilot:
         self._doubted_at = -math.inf
         self._uncertain_since: float | None = None
         self._reached = False
+        self._look_until, self._look_turn = -math.inf, 1.0
         self._stuck.reset()
+        self._stall.reset()
 
     def reset(self) -> None:
         """Forget the past, the goal included."""
@@ -143,6 +147,16 @@ class Pilot:
         if now < self._back_off_until:
             v, w = recovery.back_off(estimate.pose, self.memory, self.config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf)
+        if now < self._look_until:
+            turn = 0.6 * self.config.limits.max_w * self._look_turn
+            return replace(stopped, w=turn, state='planning', cost=math.inf)
+        if self._stall.update(now, estimate.pose):
+            # Nothing imagined is better than staying: what is remembered must be wrong. Doubt it,
+            # and look round for what is really there.
+            self.memory.doubt()
+            self._way_at = -math.inf
+            self._look_until = now + self.config.look_around_s
+            self._look_turn = -self._look_turn
         return self._optimise(situation, estimate, now, deadline, stopped)
 
     def _arrived(self, goal: GoalEstimate, distance: float,

@@ -45,6 +45,28 @@ class StuckDetector:
         return 0
 
 
+class StallDetector:
+    """Notices going nowhere: commanded or not, the base stays within a small circle."""
+
+    def __init__(self, after_s: float, within_m: float) -> None:
+        self._after_s, self._within_m = after_s, within_m
+        self._since, self._place = np.inf, np.zeros(2)
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self._since = np.inf
+
+    def update(self, now: float, pose: Floats) -> bool:
+        """Note where the base is; True once it has stayed there for too long, then anew."""
+        moved = np.isinf(self._since) or np.hypot(*(pose[:2] - self._place)) > self._within_m
+        if moved:
+            self._since, self._place = now, pose[:2].copy()
+        if now - self._since < self._after_s:
+            return False
+        self._since = np.inf
+        return True
+
+
 def back_off(pose: Floats, memory: FreeSpace, config: PilotConfig) -> Floats:
     """Return the action (2,) that leaves a tight place over ground seen free, or turns, or stops.
 
