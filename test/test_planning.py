@@ -281,3 +281,25 @@ def test_commands_are_averaged_over_the_time_they_were_in_force(bundle):
 def test_limits_of_robot_and_model_both_hold(bundle):
     pilot = Pilot(bundle, PilotConfig(limits=RobotLimits(-1.0, 2.0, 9.0)))
     assert dataclasses.astuple(pilot.config.limits) == (-0.25, 0.5, 1.5)
+
+
+def test_staying_in_a_small_circle_for_long_is_a_stall_and_driving_is_not():
+    stall = recovery.StallDetector(after_s=4.0, within_m=0.25)
+    circle = [stall.update(0.1 * i, np.array([0.1 * np.cos(i), 0.1 * np.sin(i), 0.0]))
+              for i in range(90)]
+    assert sum(circle) == 2 and not any(circle[:39])
+    stall.reset()
+    assert not any(stall.update(0.1 * i, np.array([0.02 * i, 0.0, 0.0])) for i in range(90))
+
+
+def test_a_stalled_pilot_doubts_its_memory_and_looks_round(bundle):
+    pilot = Pilot(bundle)
+    pilot.set_goal(PoseGoal(3.0, 0.0))
+    pilot.memory.block(0.0, np.array([0.6, 0.8, 0.0]), 0.0)
+    believed = len(pilot.memory.obstacles_near(np.array([0.9, 0.8, 0.0]), 0.4))
+    turned = []
+    for i in range(50):
+        observe(pilot, 0.1 * i, np.zeros(3))
+        plan = pilot.plan(0.1 * i + 0.05, 0.005)
+        turned.append(plan.v == 0.0 and abs(plan.w) > 0.5 and np.isinf(plan.cost))
+    assert believed > 0 and any(turned[40:]) and not any(turned[:39])
