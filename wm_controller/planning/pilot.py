@@ -20,7 +20,7 @@ from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.objectives import cost, Situation
 from wm_controller.planning.solver import arcs, shifted, Solution, solve
-from wm_controller.safety.geometry import compose, wrap_angle
+from wm_controller.safety.geometry import compose, to_child, wrap_angle
 from wm_controller.world_model.bundle import Bundle
 
 __all__ = ['Goal', 'ImageGoal', 'Observation', 'Pilot', 'Plan', 'PoseGoal']
@@ -90,8 +90,6 @@ class Pilot:
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
         estimate = self.estimator.observe(observation)
-        if estimate.fresh_start and self.estimator.latest is None:
-            self.memory.clear()
         if self.config.use_memory and len(self._bearings):
             self._remember(estimate)
         if self._goal is not None:
@@ -215,7 +213,7 @@ class Pilot:
         pending = self.estimator.mean_command(estimate.stamp - config.command_delay_s,
                                               estimate.stamp + latency)
         share = latency / period
-        goal_in_base = self._in_base(estimate.pose, situation.goal)
+        goal_in_base = to_child(estimate.pose, situation.goal)[0]
 
         def evaluate(actions: Floats) -> Floats:
             acted = actions.copy()
@@ -242,9 +240,3 @@ class Pilot:
                                 solution.considered[:self.config.keep_candidates]])
         poses = compose(estimate.pose, self.imagination(estimate.state, shown, None).poses)
         return {'path': poses[0], 'candidates': poses[1:]}
-
-    @staticmethod
-    def _in_base(pose: Floats, point: Floats) -> Floats:
-        offset = point - pose[:2]
-        cos, sin = math.cos(pose[2]), math.sin(pose[2])
-        return np.array([cos * offset[0] + sin * offset[1], -sin * offset[0] + cos * offset[1]])
