@@ -57,12 +57,13 @@ bench: $(READY) ## speed and memory, beside peers
 # 550 rooms and 220,000 frames; the run resumes where it was stopped, also with more minutes.
 INDOOR_MINUTES ?= 240
 
-indoor: $(READY) ## train models/indoor.safetensors anew: a quarter of an hour of driving, then hours
+indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of driving, then hours
 	@.ci/system-packages drive
 	@mkdir -p data models
-	test -e data/indoor_0.h5 || $(WM) collect --rooms 150 --steps 400 --seed 0 -o data/indoor_0.h5
 	test -e data/indoor_1.h5 || $(WM) collect --rooms 400 --steps 400 --seed 1 -o data/indoor_1.h5
-	$(WM) train data/indoor_0.h5 data/indoor_1.h5 -o models/indoor.safetensors \
+	test -e data/indoor_11.h5 || $(WM) collect --rooms 400 --steps 400 --seed 11 -o data/indoor_11.h5
+	test -e data/indoor_12.h5 || $(WM) collect --rooms 600 --steps 250 --seed 12 -o data/indoor_12.h5
+	$(WM) train data/indoor_1.h5 data/indoor_11.h5 data/indoor_12.h5 -o models/indoor.safetensors \
 	  --minutes $(INDOOR_MINUTES)
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs

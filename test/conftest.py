@@ -55,3 +55,18 @@ def spawn_node(ros_domain, tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
+
+
+@pytest.fixture
+def refusal(tmp_path, capsys):
+    """Run `wm ingest` and expect exit code 2, one line on stderr, and no file."""
+    from wm_controller.cli.main import run
+
+    def ingest(*arguments):
+        path = tmp_path / 'refused.h5'
+        code = run(['ingest', *map(str, arguments), '-o', str(path)])
+        out, err = capsys.readouterr()
+        assert (code, out, err.count('\n')) == (2, '', 1), (code, out, err)
+        assert not list(tmp_path.glob('*refused*'))
+        return err
+    return ingest

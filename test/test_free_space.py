@@ -70,10 +70,8 @@ def test_the_way_leads_around_a_wall_and_is_never_shorter_than_the_straight_line
     points = np.array([[0.0, 0.0], [1.0, -2.0], [2.0, 1.5]])
     straight = np.hypot(*(points - goal).T)
     assert (way(points) > 0.95 * straight).all()
-    free = FreeSpace(0.18)
-    free.occupy_track(0.0, ORIGIN)
-    unhindered = free.cost_to_go(goal)(points[:1])[0]
-    assert way(points[:1])[0] > unhindered + 0.2  # unhindered: all unknown, which costs too
+    unhindered = watched(3.4).cost_to_go(goal)(points[:1])[0]
+    assert way(points[:1])[0] > unhindered + 0.2
 
 
 def test_a_goal_that_is_walled_in_has_no_way():
@@ -114,3 +112,18 @@ def test_moving_the_grid_moves_nothing_in_the_world(dx, dy):
     memory._recentre(np.array([dx, dy, 0.0]))  # as when the robot nears the edge
     after = memory.obstacles_near(ORIGIN, 2.0)
     assert np.allclose(np.sort(before, 0), np.sort(after, 0), atol=1e-6)
+
+
+def test_the_way_leads_round_a_wall_and_its_heading_says_so():
+    memory = watched(np.where(BEARINGS > -0.2, 1.2, 3.4))
+    way = memory.cost_to_go(np.array([3.0, 0.0]))
+    assert -1.6 < way.heading(np.array([[0.6, 0.0]]))[0] < -0.3
+    open_way = watched(3.4).cost_to_go(np.array([3.0, 0.0]))
+    assert abs(open_way.heading(np.array([[1.0, 0.0]]))[0]) < 0.2
+
+
+def test_a_way_from_outside_of_what_is_known_is_still_found():
+    memory = watched(2.0)
+    way = memory.cost_to_go(np.array([-6.0, 2.0]))
+    assert np.isfinite(way(np.array([[0.0, 0.0], [-5.0, 1.0]]))).all()
+    assert way(np.array([[-6.0, 2.0]]))[0] < 0.3

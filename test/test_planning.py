@@ -157,6 +157,26 @@ def test_nearer_to_the_goal_and_clear_of_things_is_cheaper():
     assert tight[0] > cost[0]
 
 
+def test_a_goal_behind_is_turned_to_rather_than_backed_to():
+    memory = FreeSpace(0.18)
+    for x in np.arange(-4.0, 0.0, 0.1):
+        memory.occupy_track(0.0, np.array([x, 0.0, 0.0]))
+    _, state = situation(goal=(-4.0, 0.0), memory=memory)
+    back, turn = np.tile([-0.25, 0.0], (12, 1)), np.tile([0.0, np.pi / 2.4], (12, 1))
+    cost = objectives.cost(future_of(np.stack([back, turn])), state, memory, PilotConfig())
+    assert cost[1] < cost[0]
+
+
+def test_what_stopped_the_robot_is_what_the_camera_sees_nearest():
+    bearings, far = np.deg2rad(np.linspace(42, -42, 15)), np.full(15, 2.0)
+    jamb = far.copy()
+    jamb[12] = 0.3
+    direction, half_width = recovery.held_up_by(1, bearings, jamb, 0.18)
+    assert direction == bearings[12] and half_width < 0.18
+    assert recovery.held_up_by(1, bearings, far, 0.18) == (0.0, None)
+    assert recovery.held_up_by(-1, bearings, jamb, 0.18) == (np.pi, None)
+
+
 def observe(pilot, stamp, pose, v=0.0):
     pilot.observe(Observation(stamp, draw(pose), pose, np.array([v, 0.0])))
 
@@ -256,8 +276,12 @@ def test_odometry_that_jumps_starts_a_new_estimate(bundle):
     observe(pilot, 0.0, np.zeros(3))
     observe(pilot, 0.2, np.array([0.05, 0.0, 0.0]))
     assert not pilot.estimator.latest.fresh_start
+    pilot.memory.block(0.2, np.zeros(3), 0.0)
     observe(pilot, 0.4, np.array([5.0, 0.0, 0.0]))
-    assert pilot.estimator.latest.fresh_start
+    assert pilot.estimator.latest.fresh_start and pilot.estimator.latest.jumped
+    assert not len(pilot.memory.obstacles_near(np.zeros(3), 1.0)), 'places are void after a reset'
+    observe(pilot, 0.6, np.array([5.05, 0.0, 0.0]))
+    assert not pilot.estimator.latest.jumped
 
 
 def test_without_odometry_the_pose_is_reckoned_from_what_the_model_imagines(bundle):

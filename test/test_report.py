@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from drives import BoxRoom, floor, make_episode
+from wm_controller import files
+from wm_controller.errors import InputError
 from wm_controller.evaluation import figures, report
 from wm_controller.evaluation.metrics import summarise
 from wm_controller.evaluation.records import Trace
@@ -111,9 +113,9 @@ def test_no_half_written_file_is_left(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(report.os, 'replace', full)
-    with pytest.raises(OSError, match='No space left'):
-        report.write_text(tmp_path / 'summary.json', '{}')
+    monkeypatch.setattr(files.os, 'replace', full)
+    with pytest.raises(InputError, match='summary.json: cannot be written: No space left'):
+        files.write_whole(tmp_path / 'summary.json', b'{}')
     assert list(tmp_path.iterdir()) == []
 
 

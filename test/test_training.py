@@ -180,6 +180,31 @@ def test_mirroring_twice_changes_nothing_and_once_turns_the_other_way(data):
         dataset.close()
 
 
+def test_exchanged_colours_are_the_same_in_a_sequence_and_its_goal_picture():
+    one = torch.arange(3, dtype=torch.uint8).expand(64, 4, 5, 6, 3).contiguous()
+    batch = {'pixels': one, 'goal_pixels': one[:, 0].contiguous()}
+    result = augment.exchange_colours(batch, torch.Generator().manual_seed(0))
+    orders = result['goal_pixels'][:, 0, 0]
+    assert (result['pixels'] == orders[:, None, None, None]).all()
+    assert 10 < (orders != one[:, 0, 0, 0]).any(-1).sum() < 54
+    assert (orders.sort(-1).values == one[:, 0, 0, 0]).all()
+
+
+def test_goal_pictures_are_from_the_same_drive_at_all_distances_and_look_the_same_way(data):
+    datasets = open_all([data])
+    windows = Windows(datasets, 16)
+    batch = batches.Sampler(windows, 0, 60).sample(256, 0)
+    middle = batch['goal_pose'][:, 8]
+    known = torch.isfinite(middle).all(-1)
+    assert known.float().mean() > 0.8
+    distance = middle[known, :2].norm(dim=-1)
+    assert distance.max() <= batches.GOAL_PICTURE_MAX_M + 1e-5
+    assert middle[known, 2].abs().max() <= batches.GOAL_PICTURE_MAX_TURN + 1e-5
+    assert (distance < 1.0).any() and (distance > 1.5).any()
+    for dataset in datasets:
+        dataset.close()
+
+
 @given(st.floats(0, 1))
 def test_the_learning_rate_stays_between_its_floor_and_its_peak(fraction):
     assert 0.0099 <= schedule(fraction) <= 1.0

@@ -10,6 +10,7 @@ import typer
 
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
+from wm_controller.files import write_whole
 
 BLOCKS = ' ▁▂▃▄▅▆▇█'
 
@@ -38,12 +39,12 @@ def inspect(
     else:
         report, sheet = _dataset(path, verify, pictures=frames is not None or html is not None)
     if frames is not None and sheet is not None:
-        from wm_controller.cli.inspect_html import png_bytes, write_bytes
-        write_bytes(frames, png_bytes(sheet))
+        from wm_controller.cli.inspect_html import png_bytes
+        write_whole(frames, png_bytes(sheet))
         report['frames_file'] = str(frames)
     if html is not None:
-        from wm_controller.cli.inspect_html import page, write_bytes
-        write_bytes(html, page(report, sheet).encode())
+        from wm_controller.cli.inspect_html import page
+        write_whole(html, page(report, sheet).encode())
         report['html_file'] = str(html)
     emit(report, as_json, _render_bundle if report['kind'] == 'bundle' else _render_dataset)
     if report.get('digest_verified') is False:

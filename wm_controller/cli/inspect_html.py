@@ -5,7 +5,6 @@
 import base64
 from collections.abc import Mapping
 from html import escape
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wm_controller.cli.inspect import bundle_tables, dataset_facts
-from wm_controller.errors import InputError
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #22272e; margin: 2rem auto; max-width: 90rem;
@@ -51,18 +49,6 @@ def png_bytes(rgb: NDArray[np.uint8]) -> bytes:
     done, data = cv2.imencode('.png', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     assert done
     return data.tobytes()
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write beside the target, then rename; nothing stays behind where that fails."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f'{path}: cannot be written: {error.strerror}; choose another '
-                         'place') from error
 
 
 def _table(rows: Mapping[str, str]) -> str:

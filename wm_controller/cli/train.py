@@ -72,7 +72,7 @@ def _table(result):  # type: ignore[no-untyped-def]
     table.add_row('surprise threshold (energy)', _text(result['surprise_threshold']),
                   f'false alarms {result["surprise_false_alarm_rate"]:.0%}')
     for key in ('clearance_error_m', 'clearance_error_8_steps_m', 'clearance_no_change_8_steps_m',
-                'pose_error_per_step_m', 'goal_picture_error_m', 'goal_picture_distance_m'):
+                'pose_error_per_step_m', 'goal_picture_error_m', 'goal_picture_constant_m'):
         table.add_row(key.replace('_', ' '), _text(result[key]), '')
     return table
 

@@ -12,9 +12,7 @@ from datetime import datetime, timezone
 import io
 import json
 import math
-import os
 from pathlib import Path
-import tempfile
 from typing import Any
 
 import jinja2
@@ -24,6 +22,7 @@ from wm_controller.evaluation import figures, palette
 from wm_controller.evaluation.floor import Floor
 from wm_controller.evaluation.metrics import success_by_distance
 from wm_controller.evaluation.records import Episode, Trace
+from wm_controller.files import write_whole
 
 LATENCY_LIMIT_S = 0.150
 STRIP_FRAMES = 9
@@ -65,22 +64,9 @@ def run_directory(root: Path, name: str) -> Path:
 
 def write_report(directory: Path, run: Run) -> None:
     """Write the three files, each whole or not at all."""
-    write_text(directory / 'summary.json', json.dumps(run.summary, indent=2) + '\n')
-    write_text(directory / 'episodes.csv', episodes_csv(run.episodes))
-    write_text(directory / 'report.html', render_html(run))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write beside the target, then rename, so that no half-written file is ever found."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # mkstemp's files are for their owner alone
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    write_whole(directory / 'summary.json', (json.dumps(run.summary, indent=2) + '\n').encode())
+    write_whole(directory / 'episodes.csv', episodes_csv(run.episodes).encode())
+    write_whole(directory / 'report.html', render_html(run).encode())
 
 
 def episodes_csv(episodes: Sequence[Episode]) -> str:

@@ -141,7 +141,7 @@ def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
                 *limits,
             )
         assert job.model is not None
-        return make_pilot(job.model, job.planner, settings.robot)
+        return make_pilot(job.model, job.planner, settings.robot, settings.scan)
 
     return build
 
@@ -168,14 +168,20 @@ def make_guard(settings: LoopSettings) -> Guard:
     )
 
 
-def make_pilot(model: Path, planner: str, robot: RobotSpec) -> Policy:
+def make_pilot(model: Path, planner: str, robot: RobotSpec, scan: bool = True) -> Policy:
     """Load the bundle (once a process) and build its pilot within the robot's limits."""
-    from wm_controller.planning.config import PilotConfig, RobotLimits
+    from wm_controller.planning.config import (
+        MARGIN_M,
+        MARGIN_WITHOUT_LASER_M,
+        PilotConfig,
+        RobotLimits,
+    )
     from wm_controller.planning.pilot import Pilot
     from wm_controller.safety.geometry import Footprint
 
     limits = RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
-    config = PilotConfig(footprint=Footprint.circle(robot.radius), limits=limits)
+    margin = MARGIN_M if scan else MARGIN_WITHOUT_LASER_M
+    config = PilotConfig(footprint=Footprint.circle(robot.radius), limits=limits, margin=margin)
     # A core shared with other drives is not the robot's: only work counts against the deadline.
     pilot = Pilot(_bundle(model), config, clock=time.thread_time)
     _warm_up(pilot)

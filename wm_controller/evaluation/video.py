@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from wm_controller.evaluation import palette
 from wm_controller.evaluation.floor import Floor
 from wm_controller.evaluation.records import Episode, PlanTrace, Trace
 from wm_controller.evaluation.report import RoomKey
+from wm_controller.files import replacing
 
 WIDTH, HEIGHT, STATUS = 1280, 560, 80  # px; the status line is the lowest STATUS rows
 PANEL = 620  # px, width of the camera's and the map's panels
@@ -45,25 +45,23 @@ def write_video(
     encoder = next((name for name in ENCODERS if name in av.codec.codecs_available), None)
     if encoder is None:
         raise InputError(f'PyAV has none of {", ".join(ENCODERS)}: use --no-video')
-    temporary = path.with_name(f'.{path.stem}.partial{path.suffix}')
-    try:
-        with av.open(str(temporary), 'w', options={'movflags': '+faststart'}) as container:
-            stream: Any = container.add_stream(encoder, rate=rate_hz)
-            stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, 'yuv420p'
-            stream.time_base = Fraction(1, rate_hz)
-            if encoder == 'libx264':
-                stream.options = {'crf': '23', 'preset': 'veryfast'}
-            else:
-                stream.bit_rate = 3_000_000
-            for episode in shown:
-                floor = floors[(episode.task.family, episode.task.room_seed)]
-                for image in film(episode, floor, rate_hz, total=len(episodes)):
-                    frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-                    container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        replacing(path) as temporary,
+        av.open(str(temporary), 'w', options={'movflags': '+faststart'}) as container,
+    ):
+        stream: Any = container.add_stream(encoder, rate=rate_hz)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, 'yuv420p'
+        stream.time_base = Fraction(1, rate_hz)
+        if encoder == 'libx264':
+            stream.options = {'crf': '23', 'preset': 'veryfast'}
+        else:
+            stream.bit_rate = 3_000_000
+        for episode in shown:
+            floor = floors[(episode.task.family, episode.task.room_seed)]
+            for image in film(episode, floor, rate_hz, total=len(episodes)):
+                frame = av.VideoFrame.from_ndarray(image, format='rgb24')
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     return True
 
 

@@ -9,6 +9,7 @@ are forgotten.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,12 +35,14 @@ class FreeSpaceParameters:
     occupied_above: float = 0.7
     free_below: float = -0.4
     half_life_s: float = 45.0
-    unknown_cost: float = 1.4
+    felt_half_life_s: float = 10.0
+    unknown_cost: float = 2.0
     near_cost: float = 2.0
     near_within: float = 0.25
     touching_cost: float = 8.0
     blocked_depth: float = 0.1
     doubt: float = 0.5
+    detour: float = 1.5
 
 
 class FreeSpace:
@@ -57,7 +60,6 @@ class FreeSpace:
         self._started = False
         self._faded_at = 0.0
         self._distance: Floats | None = None
-        self._neighbours = _neighbour_table(self.cells)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -108,17 +110,22 @@ class FreeSpace:
         self._felt[rows, columns][here] = 0.0
         self._distance = None
 
-    def block(self, stamp: float, pose: Floats, direction: float) -> None:
-        """Note that something unseen keeps the robot at `pose` from moving along `direction`."""
+    def block(self, stamp: float, pose: Floats, direction: float,
+              half_width: float | None = None) -> None:
+        """Note that something keeps the robot at `pose` from moving, in `direction` from it.
+
+        It is as wide as the robot, or 2 `half_width` m.
+        """
         self._follow(stamp, pose)
         p = self.parameters
+        half_width = self.robot_radius if half_width is None else half_width
         heading = pose[2] + direction
         ahead = self.robot_radius + 1.5 * p.resolution
         centre = pose[:2] + ahead * np.array([np.cos(heading), np.sin(heading)])
         rows, columns, x, y = self._window(centre, self.robot_radius)
         along = x * np.cos(heading) + y * np.sin(heading)
         across = -x * np.sin(heading) + y * np.cos(heading)
-        held = (np.abs(along) < p.resolution) & (np.abs(across) < self.robot_radius)
+        held = (np.abs(along) < p.resolution) & (np.abs(across) < half_width)
         self._evidence[rows, columns][held] = p.limit
         self._felt[rows, columns][held] = p.limit
         self._distance = None
@@ -157,30 +164,43 @@ class FreeSpace:
         """
         p = self.parameters
         self.clearance_at(goal[None])
-        distance = self._distance
-        assert distance is not None
-        # Cell middles: an occupied cell reaches half a cell towards the robot.
-        gap = distance - self.robot_radius
+        assert self._distance is not None
+        inside = np.clip(goal, self._origin + p.resolution,
+                         self._origin + p.side - p.resolution)
+        row, column = (int(cell) for cell in self._cells_of(inside))
+        rows, columns = self._extent(row, column)
+        gap = self._distance[rows, columns] - self.robot_radius
         near = np.clip(1 - gap / p.near_within, 0.0, 1.0)
-        cost = np.where(self._evidence < p.free_below, 1.0, p.unknown_cost) + p.near_cost * near
+        known = self._evidence[rows, columns] < p.free_below
+        cost = np.where(known, 1.0, p.unknown_cost) + p.near_cost * near
         # Memory is blurred by a cell or so: a touch is dear, only deep overlap is blocked.
         cost += p.touching_cost * np.clip(-gap / p.blocked_depth, 0.0, 1.0)
         cost[gap < -p.blocked_depth] = np.inf
-        inside = np.clip(goal, self._origin + p.resolution,
-                         self._origin + p.side - p.resolution)
-        row, column = self._cells_of(inside)
-        cost[max(0, row - 2):row + 3, max(0, column - 2):column + 3] = np.minimum(
-            cost[max(0, row - 2):row + 3, max(0, column - 2):column + 3], 1 + p.near_cost)
-        first, second, length = self._neighbours
+        row, column = row - rows.start, column - columns.start
+        about = cost[max(0, row - 2):row + 3, max(0, column - 2):column + 3]
+        np.minimum(about, 1 + p.near_cost, out=about)  # the goal itself is held to be free
+        first, second, length = _neighbour_table(*cost.shape)
         flat = cost.ravel()
         weight = 0.5 * (flat[first] + flat[second]) * length * p.resolution
         keep = np.isfinite(weight)
         graph = csr_matrix((weight[keep], (first[keep], second[keep])),
                            shape=(flat.size, flat.size))
-        reach = dijkstra(graph, directed=False, indices=int(row) * self.cells + int(column))
-        grid = reach.reshape(self.cells, self.cells)
-        return CostToGo(grid, self._origin.copy(), p.resolution,
+        reach = dijkstra(graph, directed=False, indices=row * cost.shape[1] + column)
+        corner = self._origin + p.resolution * np.array([columns.start, rows.start])
+        return CostToGo(reach.reshape(cost.shape), corner, p.resolution,
                         float(np.hypot(*(goal - inside))))
+
+    def _extent(self, row: int, column: int) -> tuple[slice, slice]:
+        """Rows and columns of what is known and of a cell, and a way round it all."""
+        border = int(round(self.parameters.detour / self.parameters.resolution))
+        known = np.abs(self._evidence) > 0.05
+        spans = []
+        for axis, cell in ((1, row), (0, column)):
+            found = np.flatnonzero(known.any(axis))
+            low, high = (found[0], found[-1]) if len(found) else (cell, cell)
+            spans.append(slice(max(0, int(min(low, cell)) - border),
+                               min(self.cells, int(max(high, cell)) + border + 1)))
+        return spans[0], spans[1]
 
     def _follow(self, stamp: float, pose: Floats) -> None:
         p = self.parameters
@@ -193,7 +213,7 @@ class FreeSpace:
         if stamp - self._faded_at > 1.0:
             fading = np.float32(0.5 ** ((stamp - self._faded_at) / p.half_life_s))
             self._evidence *= fading
-            self._felt *= fading
+            self._felt *= np.float32(0.5 ** ((stamp - self._faded_at) / p.felt_half_life_s))
             self._faded_at = stamp
 
     def _recentre(self, pose: Floats) -> None:
@@ -253,14 +273,28 @@ class CostToGo:
         way = (np.where(reachable, value, 0.0) * weight).sum(0) / np.maximum(total, 1e-12)
         return np.where(total > 0, way, np.inf) + self.beyond
 
+    def heading(self, points: Floats, step: float = 0.2) -> Floats:
+        """Return the direction (...,) rad in odom in which the way from points (..., 2) sinks.
 
-def _neighbour_table(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-    """Pairs of neighbouring cells of an n x n grid and the distance between them in cells."""
-    number = np.arange(n * n).reshape(n, n)
+        NaN where no way is known about them.
+        """
+        sides = np.array([[step, 0.0], [-step, 0.0], [0.0, step], [0.0, -step]])
+        ahead, behind, left, right = np.moveaxis(self(points[..., None, :] + sides), -1, 0)
+        with np.errstate(invalid='ignore'):
+            x, y = behind - ahead, right - left
+            found = np.arctan2(y, x)
+        return np.where(np.isfinite(x) & np.isfinite(y) & (np.hypot(x, y) > 1e-6), found, np.nan)
+
+
+@lru_cache(maxsize=8)
+def _neighbour_table(rows: int, columns: int
+                     ) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Pairs of neighbouring cells of a grid and the distance between them in cells."""
+    number = np.arange(rows * columns).reshape(rows, columns)
     first, second, length = [], [], []
     for dr, dc in ((0, 1), (1, 0), (1, 1), (1, -1)):
-        a = number[:n - dr, max(0, -dc):n - max(0, dc)]
-        b = number[dr:, max(0, dc):n - max(0, -dc)]
+        a = number[:rows - dr, max(0, -dc):columns - max(0, dc)]
+        b = number[dr:, max(0, dc):columns - max(0, -dc)]
         first.append(a.ravel())
         second.append(b.ravel())
         length.append(np.full(a.size, np.hypot(dr, dc)))

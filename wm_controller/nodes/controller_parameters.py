@@ -34,6 +34,8 @@ _PILOT = (
     Spec('goal_heading', False, "Turn to the goal pose's heading on arrival"),
     Spec('footprint_radius', 0.18, 'Radius of the robot, for imagined futures', 0.05, 2.0,
          unit='m'),
+    Spec('margin', 0.04, 'Space that imagined futures keep around the robot; 0.08 without a laser',
+         0.0, 1.0, unit='m'),
     Spec('command_delay_s', 0.12, 'From a command sent to the robot moving by it', 0.0, 1.0,
          unit='s'),
     Spec('allow_ungated', False, 'Drive with a model that did not pass its gates'),
@@ -61,6 +63,7 @@ class ControllerSettings:
     goal_tolerance: float
     goal_heading: bool
     footprint_radius: float
+    margin: float
     command_delay_s: float
     allow_ungated: bool
     threads: int

@@ -33,6 +33,7 @@ def make_pilot(settings: ControllerSettings) -> tuple[Pilot, str, float]:
     pilot = Pilot(bundle, PilotConfig(
         goal_tolerance=settings.goal_tolerance,
         footprint=Footprint.circle(settings.footprint_radius),
+        margin=settings.margin,
         limits=RobotLimits(robot.min_linear_velocity, robot.max_linear_velocity,
                            robot.max_angular_velocity),
         command_delay_s=settings.command_delay_s))

@@ -35,13 +35,18 @@ class CostWeights:
 
     way: float = 1.0
     final_way: float = 1.0
+    heading: float = 1.0
     time_to_reach: float = 0.15
     near: float = 3.0
     fast_near: float = 1.5
     imagined_near: float = 0.6
     reverse: float = 0.3
     turn: float = 0.02
-    change: float = 0.03
+    change: float = 0.08
+
+
+MARGIN_M = 0.04
+MARGIN_WITHOUT_LASER_M = 0.08  # nothing but the camera keeps the robot from obstacles
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class PilotConfig:
     horizon_steps: int = 12
     goal_tolerance: float = 0.2
     footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
-    margin: float = 0.04
+    margin: float = MARGIN_M
     comfort: float = 0.20
     limits: RobotLimits = field(default_factory=RobotLimits)
     solver: SolverConfig = field(default_factory=SolverConfig)

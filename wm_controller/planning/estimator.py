@@ -22,15 +22,19 @@ JUMP_M = 0.5           # odometry that moves further in one step is a reset, not
 
 @dataclass(frozen=True)
 class Estimate:
-    """The state (1, S) and latent (1, E) at `stamp`, the base pose (3,) in odom, and surprise."""
+    """The state (1, S) at `stamp`, the features (1, C, h, w) seen, base pose (3,), surprise.
+
+    `jumped`: odometry was reset since the last one, so that places remembered in it are void.
+    """
 
     stamp: float
     state: torch.Tensor
-    latent: torch.Tensor
+    features: torch.Tensor
     pose: Floats
     twist: Floats | None
     surprise: float
     fresh_start: bool
+    jumped: bool
 
 
 class Estimator:
@@ -77,19 +81,24 @@ class Estimator:
                 return np.array([v, w])
         return np.zeros(2)
 
-    def encode(self, image: NDArray[np.uint8]) -> torch.Tensor:
-        """Encode one image (H, W, 3) of any size to a latent (1, E)."""
+    def encode(self, image: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode one image (H, W, 3) of any size to a latent (1, E) and features."""
         height, width = self.spec.image_size
         pixels = np.ascontiguousarray(fit(image, (width, height)))
         with torch.no_grad():
-            return self.model.encode(torch.from_numpy(pixels)[None])
+            return self.model.encode_with_features(torch.from_numpy(pixels)[None])
 
     def observe(self, observation: Observation) -> Estimate:
         """Take in one frame; frames must come in the order of their stamps."""
-        latent = self.encode(observation.image)
+        latent, features = self.encode(observation.image)
         before = self._step_before(observation)
+        jumped = before is not None and observation.pose is not None and bool(np.hypot(
+            *(observation.pose - before.pose)[:2]) > JUMP_M)
+        if jumped:
+            self._past.clear()
+            before = None
         with torch.no_grad():
-            estimate = self._updated(observation, latent, before)
+            estimate = self._updated(observation, latent, features, before, jumped)
         self._past.append(estimate)
         return estimate
 
@@ -101,14 +110,10 @@ class Estimator:
         nearest = min(self._past, key=lambda past: abs(past.stamp - wanted))
         if abs(nearest.stamp - wanted) > STEP_TOLERANCE * period:
             return None
-        if observation.pose is not None and np.hypot(
-                *(observation.pose - nearest.pose)[:2]) > JUMP_M:
-            self._past.clear()  # nothing remembered holds after a jump of odometry
-            return None
         return nearest
 
-    def _updated(self, observation: Observation, latent: torch.Tensor,
-                 before: Estimate | None) -> Estimate:
+    def _updated(self, observation: Observation, latent: torch.Tensor, features: torch.Tensor,
+                 before: Estimate | None, jumped: bool) -> Estimate:
         model = self.model
         twist = observation.twist
         if before is None:
@@ -142,8 +147,8 @@ class Estimator:
         state = model.observe(
             state, latent, torch.from_numpy(action.astype(np.float32))[None],
             torch.from_numpy(proprio.astype(np.float32))[None])
-        return Estimate(observation.stamp, state, latent, np.asarray(pose, float), twist, surprise,
-                        fresh_start)
+        return Estimate(observation.stamp, state, features, np.asarray(pose, float), twist,
+                        surprise, fresh_start, jumped)
 
     def _surprise(self, imagined: torch.Tensor, latent: torch.Tensor) -> float:
         """Quantile (0..1) of the prediction energy among those of ordinary held-out steps.

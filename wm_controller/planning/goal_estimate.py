@@ -11,8 +11,10 @@ from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.safety.geometry import compose
 
 Floats = NDArray[np.float64]
-FORGETTING = 0.97
-CERTAIN_M = 0.8  # a picture whose place is less certain than this is not driven to
+FORGETTING = 0.95
+LOST_M = 1.5     # a picture whose place is less certain than this is not driven to
+CERTAIN_M = 0.6  # nor is it held to be reached while less certain than this,
+CERTAIN_FRAMES = 10  # or before so many frames were compared with it
 
 
 class GoalEstimate:
@@ -21,32 +23,40 @@ class GoalEstimate:
     def __init__(self, goal: Goal, estimator: Estimator) -> None:
         self.goal = goal
         self._estimator = estimator
-        self._latent: torch.Tensor | None = None
+        self._features: torch.Tensor | None = None
         self._sum = np.zeros(2)
         self._weight = 0.0
+        self._seen = 0
         self.scale = 0.0
         if isinstance(goal, ImageGoal):
-            self._latent = estimator.encode(goal.image)
+            self._features = estimator.encode(goal.image)[1]
             self.scale = float('inf')
 
     def update(self, estimate: Estimate) -> None:
         """Compare the picture with what is seen now."""
-        if self._latent is None:
+        if self._features is None:
             return
         with torch.no_grad():
             x, y, _, _, log_scale = self._estimator.model.goal_pose(
-                estimate.latent, self._latent)[0].tolist()
+                estimate.features, self._features)[0].tolist()
         seen = compose(estimate.pose, np.array([x, y, 0.0]))[:2]
         weight = float(np.exp(-2 * np.clip(log_scale, -4, 3)))
+        self._seen += 1
         self._sum = FORGETTING * self._sum + weight * seen
         self._weight = FORGETTING * self._weight + weight
         self.scale = float(np.exp(log_scale)) if not np.isfinite(self.scale) else (
             0.8 * self.scale + 0.2 * float(np.exp(log_scale)))
 
     @property
+    def known(self) -> bool:
+        """Whether the place is known well enough to drive there, and see better on the way."""
+        return isinstance(self.goal, PoseGoal) or self.scale < LOST_M
+
+    @property
     def certain(self) -> bool:
-        """Whether the place is known well enough to drive there."""
-        return isinstance(self.goal, PoseGoal) or self.scale < CERTAIN_M
+        """Whether the place is known well enough to say that it is reached."""
+        return isinstance(self.goal, PoseGoal) or (
+            self.scale < CERTAIN_M and self._seen >= CERTAIN_FRAMES)
 
     @property
     def place(self) -> Floats | None:

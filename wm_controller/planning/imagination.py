@@ -10,6 +10,7 @@ import torch
 
 from wm_controller.safety.geometry import compose
 from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.precision import for_imagination
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +34,8 @@ class Imagination:
     """Rolls the world model out from one state."""
 
     def __init__(self, model: WorldModel) -> None:
-        self.model = model
+        self.model = for_imagination(model)
+        self._quick = self.model is not model
         self.period_s = model.spec.step_period_s
         self.has_clearance = len(model.spec.clearance_bearings) > 0
 
@@ -42,7 +44,8 @@ class Imagination:
         """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
         count = len(actions)
         tensor = torch.from_numpy(actions.astype(np.float32))
-        states, changes = self.model.imagine(state.expand(count, -1), tensor)
+        with self._precision():
+            states, changes = self.model.imagine(state.expand(count, -1), tensor)
         return self.read(states, changes, actions, goal)
 
     @torch.no_grad()
@@ -51,18 +54,25 @@ class Imagination:
         """Read a future off states (N, T + 1, S) and the pose changes (N, T, 3) between them."""
         count, steps = actions.shape[:2]
         poses = np.zeros((count, steps + 1, 3))
-        moves = changes.numpy().astype(float)
+        moves = changes.float().numpy().astype(float)
         for t in range(steps):
             poses[:, t + 1] = compose(poses[:, t], moves[:, t])
         chosen = np.arange(2, steps + 1, 2)
         later = states[:, torch.from_numpy(chosen)]
-        clearance = self.model.clearance(later)[:, :, 1].numpy().astype(float)
+        with self._precision():
+            seen = self.model.clearance(later)[:, :, 1]
+        clearance = seen.float().numpy().astype(float)
         reach = None
         if goal is not None:
             offset = goal - poses[:, chosen, :2]
             yaw = poses[:, chosen, 2]
             local = np.stack([np.cos(yaw) * offset[..., 0] + np.sin(yaw) * offset[..., 1],
                               -np.sin(yaw) * offset[..., 0] + np.cos(yaw) * offset[..., 1]], -1)
-            reach = self.model.time_to_reach(
-                later, torch.from_numpy(local.astype(np.float32))).numpy().astype(float)
+            with self._precision():
+                times = self.model.time_to_reach(later, torch.from_numpy(
+                    local.astype(np.float32)))
+            reach = times.float().numpy().astype(float)
         return Future(actions, poses, chosen, clearance, reach)
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast('cpu', torch.bfloat16, enabled=self._quick)

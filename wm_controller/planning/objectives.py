@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.imagination import Future
-from wm_controller.safety.geometry import compose
+from wm_controller.safety.geometry import compose, wrap_angle
 from wm_controller.safety.sweep import trajectories_clear
 
 Floats = NDArray[np.float64]
@@ -66,6 +66,7 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
     # A place within the tolerance is as good as the goal: no dithering around it.
     way = np.maximum(way - 0.5 * config.goal_tolerance, 0.0)
     total = w.way * way.mean(-1) + w.final_way * way[:, -1]
+    total += w.heading * _turning_left(poses[:, -1], way[:, -1], situation, config)
 
     if future.time_to_reach is not None and w.time_to_reach:
         total += w.time_to_reach * config.limits.max_v * future.time_to_reach.mean(-1)
@@ -89,3 +90,18 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
                              actions[:, :-1]], 1)
     total += w.change * (np.abs(actions - before) / scale).sum(-1).mean(-1)
     return np.asarray(total)
+
+
+def _turning_left(poses: Floats, way: Floats, situation: Situation, config: PilotConfig
+                  ) -> Floats:
+    """The way (N,) m that could be driven in the time of turning where the way leads on.
+
+    A horizon of two seconds sees no use in turning round, and backs all the way to the goal.
+    """
+    if situation.way is not None:
+        wanted = situation.way.heading(poses[:, :2])
+    else:
+        wanted = np.arctan2(*(situation.goal - poses[:, :2]).T[::-1])
+    turn = np.abs(wrap_angle(np.nan_to_num(wanted - poses[:, 2], nan=0.0)))
+    at_goal = np.clip(way / 0.5, 0.0, 1.0)
+    return np.asarray(at_goal * turn * config.limits.max_v / config.limits.max_w)

@@ -19,7 +19,7 @@ from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.objectives import cost, Situation
-from wm_controller.planning.solver import arcs, shifted, Solution, solve
+from wm_controller.planning.solver import arcs, shifted, solve
 from wm_controller.safety.geometry import compose, to_child, wrap_angle
 from wm_controller.world_model.bundle import Bundle
 
@@ -90,6 +90,11 @@ class Pilot:
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
         estimate = self.estimator.observe(observation)
+        if estimate.jumped:
+            self.memory.clear()
+            self._way_at = -math.inf
+            if self._goal is not None:
+                self._goal = GoalEstimate(self._goal.goal, self.estimator)
         if self.config.use_memory and len(self._bearings):
             self._remember(estimate)
         if self._goal is not None:
@@ -101,7 +106,8 @@ class Pilot:
         self.memory.see(estimate.stamp, estimate.pose, self._bearings, clearance)
         held_up = self._stuck.update(estimate.stamp, estimate.pose, float(self._last_action[0]))
         if held_up:
-            self.memory.block(estimate.stamp, estimate.pose, 0.0 if held_up > 0 else math.pi)
+            self.memory.block(estimate.stamp, estimate.pose, *recovery.held_up_by(
+                held_up, self._bearings, clearance[1], self.config.footprint.reach))
             self._way_at = -math.inf
             if held_up > 0:
                 self._back_off_until = estimate.stamp + self.config.back_off_s
@@ -173,7 +179,7 @@ class Pilot:
         return {'state': 'reached'}
 
     def _lost(self, goal: GoalEstimate, now: float) -> bool:
-        if goal.certain:
+        if goal.known:
             self._uncertain_since = None
             return False
         if self._uncertain_since is None:
@@ -215,11 +221,15 @@ class Pilot:
         share = latency / period
         goal_in_base = to_child(estimate.pose, situation.goal)[0]
 
+        shown = _Shown(config.keep_candidates)
+
         def evaluate(actions: Floats) -> Floats:
             acted = actions.copy()
             acted[:, 0] = share * pending + (1 - share) * actions[:, 0]
             future = self.imagination(estimate.state, acted, goal_in_base)
-            return cost(future, situation, self.memory, config)
+            costs = cost(future, situation, self.memory, config)
+            shown.note(costs, future.poses)
+            return costs
 
         elapsed = min(max(0.0, now - self._planned_at), 10.0)
         start = shifted(self._sequence, elapsed / period)
@@ -233,10 +243,21 @@ class Pilot:
         self._sequence, self._planned_at = solution.actions, now
         v, w = solution.actions[0]
         return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
-                       rounds=solution.rounds, **self._imagined(solution, estimate))
+                       rounds=solution.rounds, path=compose(estimate.pose, shown.best),
+                       candidates=compose(estimate.pose, shown.candidates))
 
-    def _imagined(self, solution: Solution, estimate: Estimate) -> dict[str, Any]:
-        shown = np.concatenate([solution.actions[None],
-                                solution.considered[:self.config.keep_candidates]])
-        poses = compose(estimate.pose, self.imagination(estimate.state, shown, None).poses)
-        return {'path': poses[0], 'candidates': poses[1:]}
+
+class _Shown:
+    """What people see of a search: the best future of all rounds, the good ones of the last."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep, self._best_cost = keep, math.inf
+        self.best: Floats = np.zeros((1, 3))
+        self.candidates: Floats = np.zeros((0, 1, 3))
+
+    def note(self, costs: Floats, poses: Floats) -> None:
+        """Look at a round: costs (N,), imagined poses (N, T + 1, 3) in the base frame."""
+        order = np.argsort(costs)[:self._keep]
+        self.candidates = poses[order]
+        if costs[order[0]] < self._best_cost:
+            self._best_cost, self.best = float(costs[order[0]]), poses[order[0]]

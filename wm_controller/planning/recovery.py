@@ -12,6 +12,8 @@ from wm_controller.planning.config import PilotConfig
 from wm_controller.safety.geometry import integrate
 
 Floats = NDArray[np.float64]
+NEAR_M = 0.4  # what is seen nearer than this beyond the footprint may be what stopped it
+SEEN_HALF_WIDTH_M = 0.1
 MOVED_SHARE = 0.15  # of the commanded way; less is being held up
 
 
@@ -65,6 +67,21 @@ class StallDetector:
             return False
         self._since = np.inf
         return True
+
+
+def held_up_by(way: int, bearings: Floats, clearance: Floats, reach: float
+               ) -> tuple[float, float | None]:
+    """Guess the direction (rad) and half width (m, None: the robot's) of what stopped the robot.
+
+    Forwards it is what the camera sees nearest, the jamb of a door perhaps; something unseen is
+    assumed right ahead, or behind.
+    """
+    if way < 0:
+        return np.pi, None
+    nearest = int(np.argmin(clearance))
+    if clearance[nearest] > reach + NEAR_M:
+        return 0.0, None
+    return float(bearings[nearest]), SEEN_HALF_WIDTH_M
 
 
 def back_off(pose: Floats, memory: FreeSpace, config: PilotConfig) -> Floats:

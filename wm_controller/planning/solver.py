@@ -21,16 +21,12 @@ Evaluate = Callable[[Floats], Floats]
 
 @dataclass(frozen=True)
 class Solution:
-    """The best sequence (T, 2), its cost, and how far the search came.
-
-    `considered` holds the sequences of the last whole round (N, T, 2), best first.
-    """
+    """The best sequence (T, 2), its cost, the final mean, and how many rounds were run."""
 
     actions: Floats
     cost: float
     mean: Floats
     rounds: int
-    considered: Floats
 
 
 def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLimits,
@@ -48,7 +44,6 @@ def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLim
     mean = np.clip(start, low, high)
     best, best_cost = mean, np.inf
     elites: Floats = np.zeros((0, steps, 2))
-    considered = elites
     per_candidate = 0.0
     done = 0
     for number, count in enumerate(config.candidates):
@@ -64,7 +59,6 @@ def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLim
         order = order[np.isfinite(cost[order])]
         per_candidate = (clock() - begun) / len(actions)
         done += 1
-        considered = actions[np.argsort(cost)]
         if len(order) == 0:
             continue
         elites = actions[order]
@@ -73,7 +67,7 @@ def solve(evaluate: Evaluate, start: Floats, proposals: Floats, limits: RobotLim
         mean = config.momentum * mean + (1 - config.momentum) * elites.mean(0)
         spread = config.momentum * sigma + (1 - config.momentum) * elites.std(0)
         sigma = np.maximum(spread, config.min_sigma * (high - low))
-    return Solution(best, best_cost, mean, done, considered)
+    return Solution(best, best_cost, mean, done)
 
 
 def _smooth_noise(rng: np.random.Generator, count: int, steps: int, correlation: float) -> Floats:

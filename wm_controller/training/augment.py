@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes that must not change what a sequence means: light and colour, and its mirror image."""
 
+from itertools import permutations
+
 import torch
 from torch import Tensor
 
 Batch = dict[str, Tensor]
+PERMUTATIONS = tuple(permutations(range(3)))  # the first changes nothing
 
 
 def jitter_colours(pixels: Tensor, generator: torch.Generator) -> Tensor:
@@ -27,6 +30,23 @@ def jitter_colours(pixels: Tensor, generator: torch.Generator) -> Tensor:
     grey = 127.5
     scale, shift = gain * colour * contrast, grey * (1 - contrast) + offset
     return torch.addcmul(shift, pixels.float(), scale).clamp_(0, 255)
+
+
+def exchange_colours(batch: Batch, generator: torch.Generator, share: float = 0.5) -> Batch:
+    """Permute red, green and blue in a share of sequences, their goal pictures alike.
+
+    Rooms of other colours for nothing: geometry does not hang on hue.
+    """
+    count = len(batch['pixels'])
+    which = torch.randint(1, len(PERMUTATIONS), (count,), generator=generator)
+    which[torch.rand(count, generator=generator) >= share] = 0
+    order = torch.tensor(PERMUTATIONS)[which].to(batch['pixels'].device)
+    result = dict(batch)
+    for key in ('pixels', 'goal_pixels'):
+        images = batch[key]
+        index = order.view(count, *(1,) * (images.ndim - 2), 3)
+        result[key] = images.gather(-1, index.expand_as(images))
+    return result
 
 
 def mirror(batch: Batch, chosen: Tensor) -> Batch:

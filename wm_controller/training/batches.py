@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.safety.geometry import relative
+from wm_controller.safety.geometry import relative, wrap_angle
 
-GOAL_PICTURE_STEPS = 40   # how far away in time a goal picture may be, either way
-GOAL_PICTURE_MAX_M = 4.0  # and in space
+GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
+GOAL_PICTURE_MAX_TURN = 1.3  # and turned by no more, rad: the views could share nothing
+GOAL_PICTURE_DRAWS = 32
 NEAR_M = 0.5  # nearer than this, surfaces fill the view and are hard to judge
 
 
@@ -59,11 +60,9 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     goal[steps < 1] = np.nan
     period = columns['stamp'][:, 1] - columns['stamp'][:, 0]
 
-    picture_row = np.clip(rows + length // 2 + rng.integers(
-        -GOAL_PICTURE_STEPS, GOAL_PICTURE_STEPS + 1, size=len(rows)), first, stop - 1)
+    picture_row = _goal_pictures(pose, rows + length // 2, first, stop, rng)
     picture_pose = relative(pose[all_rows], pose[picture_row][:, None, :])
-    too_far = np.hypot(picture_pose[..., 0], picture_pose[..., 1]) > GOAL_PICTURE_MAX_M
-    picture_pose[too_far] = np.nan
+    picture_pose[~_comparable(picture_pose)] = np.nan
 
     arrays = {
         'pixels': columns['pixels'], 'action': columns['action'], 'previous_action': before,
@@ -74,3 +73,24 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     return {name: torch.from_numpy(np.ascontiguousarray(
         values if values.dtype == np.uint8 else values.astype(np.float32)))
         for name, values in arrays.items()}
+
+
+def _comparable(relative_pose: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether a picture at this relative pose (..., 3) may share something with the view."""
+    distance = np.hypot(relative_pose[..., 0], relative_pose[..., 1])
+    return np.asarray((distance <= GOAL_PICTURE_MAX_M) & (
+        np.abs(wrap_angle(relative_pose[..., 2])) <= GOAL_PICTURE_MAX_TURN))
+
+
+def _goal_pictures(pose: NDArray[Any], middle: NDArray[Any], first: NDArray[Any],
+                   stop: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw a row (B,) of the same drive for each window: of any time, all distances alike."""
+    drawn = first[:, None] + (rng.random((len(middle), GOAL_PICTURE_DRAWS)) * (
+        stop - first)[:, None]).astype(np.int64)
+    seen_from = relative(pose[middle][:, None, :], pose[drawn])
+    distance = np.hypot(seen_from[..., 0], seen_from[..., 1])
+    wanted = rng.uniform(0, GOAL_PICTURE_MAX_M, (len(middle), 1))
+    # A drive without odometry has distances that are NaN: any row does, none is scored.
+    miss = np.nan_to_num(np.abs(distance - wanted), nan=0.0)
+    miss[~_comparable(np.nan_to_num(seen_from))] += 100.0
+    return np.asarray(drawn[np.arange(len(middle)), miss.argmin(1)])

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from wm_controller.errors import InputError
-from wm_controller.world_model.bundle import write_atomically
+from wm_controller.files import write_whole
 
 METADATA_KEY = 'wm_controller_checkpoint'
 
@@ -25,7 +25,8 @@ def save_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
         tensors.update({f'optimizer.{index}.{name}': torch.as_tensor(value)
                         for name, value in moments.items()})
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(path, save(tensors, {METADATA_KEY: json.dumps(progress)}))
+    data = save(tensors, {METADATA_KEY: json.dumps(progress)})
+    write_whole(path, data, make_folder=True)
 
 
 def read_progress(path: Path) -> dict[str, Any]:

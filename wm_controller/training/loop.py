@@ -22,6 +22,7 @@ from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import save_bundle
 from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.precision import bfloat16_pays
 from wm_controller.world_model.spec import Architecture
 
 
@@ -41,6 +42,7 @@ class TrainingOptions:
     proprio_dropout: float = 0.15
     near_weight: float = 3.0
     mirror: bool = True
+    exchange_colours: bool = True
     threads: int = 0
     half_precision: bool | None = None
     max_memory_gb: float = 2.5
@@ -180,6 +182,8 @@ def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
     if options.mirror:
         chosen = torch.rand(options.batch, generator=generator) < 0.5
         data = augment.mirror(data, chosen.to(data['pixels'].device))
+    if options.exchange_colours:
+        data = augment.exchange_colours(data, generator)
     data['pixels'] = augment.jitter_colours(data['pixels'], generator)
     data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
                                                  generator).squeeze(1)
@@ -205,18 +209,18 @@ def _launch(options: TrainingOptions) -> Fabric:
 
 
 def _half_precision(options: TrainingOptions, fabric: Fabric) -> bool:
-    """Whether bfloat16 pays: on GPUs, and on processors with instructions for it."""
+    """Whether to encode in bfloat16: as asked for, else where it pays."""
     if options.half_precision is not None:
         return options.half_precision
-    if fabric.device.type == 'cuda':
-        return torch.cuda.is_bf16_supported()
-    return bool(getattr(torch.cpu, '_is_avx512_bf16_supported', lambda: False)())
+    return bfloat16_pays(fabric.device)
 
 
 def _identity(datasets: list[Dataset], options: TrainingOptions) -> dict[str, Any]:
     """What must be the same for a checkpoint to be of this run; its length may change."""
     return {'data': [data.digest for data in datasets], 'seed': options.seed,
             'batch': options.batch, 'window': options.window,
+            'near_weight': options.near_weight, 'mirror': options.mirror,
+            'exchange_colours': options.exchange_colours,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
             'weights': asdict(options.weights), 'horizon': asdict(options.horizon)}

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training objective: predict in latent space over several steps, without collapse."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import nn, Tensor
@@ -12,6 +14,7 @@ from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
 REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest that is possible
+GOAL_VIEWS = 2  # frames of a sequence that are compared with its goal picture
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,10 @@ class Weights:
     variance: float = 8.0
     covariance: float = 0.125
     inverse_dynamics: float = 0.5
-    clearance: float = 2.0
+    clearance: float = 4.0
     pose_change: float = 2.0
     time_to_reach: float = 0.1
-    goal_pose: float = 0.5
+    goal_pose: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,23 @@ class Objective(nn.Module):
         self.weights = weights
         self.half_precision = half_precision
 
-    def encode(self, pixels: Tensor) -> Tensor:
-        """Encode (..., H, W, 3); the convolutions run in bfloat16 where that pays."""
-        flat = pixels.flatten(0, -4)
-        with torch.autocast(flat.device.type, torch.bfloat16, enabled=self.half_precision):
-            latents = self.model.encode(flat)
-        return latents.float().unflatten(0, pixels.shape[:-3])
+    def encode(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode (..., H, W, 3) to latents (..., E) and features (..., C, h, w).
+
+        The convolutions run in bfloat16 where that pays.
+        """
+        with self._precision(pixels):
+            latents, features = self.model.encode_with_features(pixels.flatten(0, -4))
+        shape = pixels.shape[:-3]
+        return latents.float().unflatten(0, shape), features.unflatten(0, shape)
+
+    def goal_pose(self, here: Tensor, goal: Tensor) -> Tensor:
+        """Guess where the views (B, C, h, w) of goal pictures were, from the views here."""
+        with self._precision(here):
+            return self.model.goal_pose(here, goal).float()
+
+    def _precision(self, values: Tensor) -> AbstractContextManager[Any]:
+        return torch.autocast(values.device.type, torch.bfloat16, enabled=self.half_precision)
 
     def filter(self, latents: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Run the state filter over (B, L, E); returns states (B, L, S)."""
@@ -74,13 +88,13 @@ class Objective(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
-        latents = self.encode(batch['pixels'])
-        goal_latents = self.encode(batch['goal_pixels'])
+        latents, features = self.encode(batch['pixels'])
+        _, goal_features = self.encode(batch['goal_pixels'])
         states = self.filter(latents, batch)
         terms = {
             **self._anti_collapse(latents, batch),
             **self._rollout(states, latents, batch),
-            'goal_pose': self._goal_pose(latents, goal_latents, batch),
+            'goal_pose': self._goal_pose(features, goal_features, batch),
         }
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)),
                     start=latents.new_zeros(()))
@@ -139,15 +153,21 @@ class Objective(nn.Module):
         guess = self.model.time_to_reach(states, torch.nan_to_num(goal))
         return losses.pinball(guess, torch.where(known, time, torch.nan), REACH_QUANTILE)
 
-    def _goal_pose(self, latents: Tensor, goal_latents: Tensor,
+    def _goal_pose(self, features: Tensor, goal_features: Tensor,
                    batch: dict[str, Tensor]) -> Tensor:
-        goal = goal_latents.unsqueeze(1).expand_as(latents)
-        guess = self.model.goal_pose(latents, goal)
-        target = batch['goal_pose']
-        known = torch.isfinite(target).all(-1)
-        target = torch.nan_to_num(target)
-        distance = (guess[..., :2] - target[..., :2]).norm(dim=-1)
-        facing = torch.stack([target[..., 2].cos(), target[..., 2].sin()], -1)
-        turn = (guess[..., 2:4] - facing).norm(dim=-1)
-        return losses.laplace(distance, guess[..., 4].clamp(-4, 3), known) + losses.laplace(
-            turn, torch.zeros_like(turn), known)
+        length = features.shape[1]
+        views = torch.linspace(0, length - 1, min(GOAL_VIEWS, length)).round().long().tolist()
+        here = torch.cat([features[:, t] for t in views])
+        guess = self.goal_pose(here, goal_features.repeat(len(views), 1, 1, 1))
+        return goal_pose_loss(guess, torch.cat([batch['goal_pose'][:, t] for t in views]))
+
+
+def goal_pose_loss(guess: Tensor, target: Tensor) -> Tensor:
+    """Laplace likelihood of places and headings guessed (P, 5) for poses (P, 3), NaN: unknown."""
+    known = torch.isfinite(target).all(-1)
+    target = torch.nan_to_num(target)
+    distance = (guess[:, :2] - target[:, :2]).norm(dim=-1)
+    facing = torch.stack([target[:, 2].cos(), target[:, 2].sin()], -1)
+    turn = (guess[:, 2:4] - facing).norm(dim=-1)
+    return losses.laplace(distance, guess[:, 4].clamp(-4, 3), known) + losses.laplace(
+        turn, torch.zeros_like(turn), known)

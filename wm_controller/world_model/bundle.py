@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One `.safetensors` file with weights and, as JSON, everything needed to use them."""
 
-import contextlib
 from dataclasses import dataclass
 import hashlib
 import json
@@ -15,6 +14,7 @@ from safetensors.torch import save
 import torch
 
 from wm_controller.errors import InputError
+from wm_controller.files import write_whole
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import ModelSpec, SCHEMA
 
@@ -57,24 +57,7 @@ def save_bundle(path: Path, model: WorldModel, *, gates: dict[str, Any], trainin
     weights = {name: value.detach().cpu().float().contiguous()
                for name, value in model.state_dict().items()}
     data = save(weights, {METADATA_KEY: json.dumps(description)})
-    write_atomically(path, data)
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write bytes so that the file is there whole or not at all; raises InputError."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, 'wb') as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise InputError(f'{path}: cannot be written ({error.strerror}); free space or choose '
-                         'another path') from error
+    write_whole(path, data, make_folder=True)
 
 
 def load_bundle(path_or_name: str | Path, device: str = 'cpu') -> Bundle:

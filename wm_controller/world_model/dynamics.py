@@ -12,7 +12,7 @@ ACTION = 2
 
 
 class StateFilter(nn.Module):
-    """s(t) from s(t-1), the latent h(t), the action held since t-1, and odometry if any."""
+    """s(t) from what was expected of it, the latent h(t), the action since t-1, and odometry."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class StateFilter(nn.Module):
         self.cell = nn.GRUCell(a.latent + ACTION + PROPRIO + 1, a.state)
 
     def forward(self, state: Tensor, latent: Tensor, action: Tensor, proprio: Tensor) -> Tensor:
-        """Update (B, S) by latent (B, E), normalised action (B, 2) and proprio (B, 5).
+        """Correct expected (B, S) by latent (B, E), normalised action (B, 2), proprio (B, 5).
 
         NaN in `proprio` means "no odometry": the row is replaced by zeros and flagged.
         """
@@ -45,5 +45,6 @@ class Predictor(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under normalised actions (..., 2)."""
-        gate, value = self.update(self.trunk(torch.cat([state, action], -1))).chunk(2, -1)
+        update = self.update(self.trunk(torch.cat([state, action], -1)))
+        gate, value = update.to(state.dtype).chunk(2, -1)  # the state keeps full precision
         return torch.lerp(state, torch.tanh(value), torch.sigmoid(gate))

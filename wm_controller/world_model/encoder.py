@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Enc: one camera image -> one latent vector."""
+"""Enc: one camera image -> one latent vector, and the map of features it was made from."""
 
 import torch
 from torch import nn, Tensor
@@ -35,14 +35,17 @@ class ConvEncoder(nn.Module):
         super().__init__()
         stem, middle, last = spec.architecture.encoder_channels
         height, width = spec.image_size
-        self.body = nn.Sequential(
+        self.features = nn.Sequential(
             nn.Conv2d(3, stem, 6, 4, 1), nn.GroupNorm(8, stem), nn.SiLU(),
             nn.Conv2d(stem, middle, 3, 2, 1), nn.GroupNorm(8, middle), nn.SiLU(),
-            ResidualBlock(middle),
+            ResidualBlock(middle))
+        self.gather = nn.Sequential(
             nn.Conv2d(middle, last, 3, 2, 1), nn.GroupNorm(8, last), nn.SiLU(),
             nn.Flatten())
         with torch.no_grad():
-            flat = self.body(torch.zeros(1, 3, height, width)).shape[1]
+            features = self.features(torch.zeros(1, 3, height, width))
+            flat = self.gather(features).shape[1]
+        self.feature_shape: tuple[int, int, int] = tuple(features.shape[1:])
         self.project = nn.Linear(flat, spec.architecture.latent)
         self.norm = nn.LayerNorm(spec.architecture.latent, elementwise_affine=False)
         mean = torch.tensor(spec.normalisation.pixel_mean).view(1, 3, 1, 1)
@@ -50,7 +53,8 @@ class ConvEncoder(nn.Module):
         self.register_buffer('pixel_mean', mean, persistent=False)
         self.register_buffer('pixel_scale', scale, persistent=False)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Encode (B, 3, H, W), values 0..255, to latents (B, latent)."""
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode (B, 3, H, W), values 0..255, to latents (B, latent) and features (B, C, h, w)."""
         x = (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_scale
-        return self.norm(self.project(self.body(x)).float())
+        features = self.features(x)
+        return self.norm(self.project(self.gather(features)).float()), features

@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Read-outs of the state: pose change, clearance, time-to-reach, inverse dynamics, goal pose."""
+"""Read-outs of the state: pose change, clearance, time-to-reach; and inverse dynamics."""
 
 import torch
 from torch import nn, Tensor
@@ -81,18 +81,3 @@ class InverseDynamicsHead(nn.Module):
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Map (..., E), (..., E) to normalised actions (..., 2)."""
         return self.body(torch.cat([before, after], -1))
-
-
-class GoalPoseHead(nn.Module):
-    """Where a picture was taken, seen from here: relative pose and how far it may be wrong."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        super().__init__()
-        a = spec.architecture
-        self.body = nn.Sequential(
-            nn.Linear(3 * a.latent, 2 * a.head_hidden), nn.LayerNorm(2 * a.head_hidden), nn.SiLU(),
-            nn.Linear(2 * a.head_hidden, a.head_hidden), nn.SiLU(), nn.Linear(a.head_hidden, 5))
-
-    def forward(self, here: Tensor, goal: Tensor) -> Tensor:
-        """Map latents (..., E), (..., E) to (..., 5): x m, y m, cos yaw, sin yaw, log scale m."""
-        return self.body(torch.cat([here, goal, here * goal], -1))

@@ -7,10 +7,10 @@ from torch import nn, Tensor
 
 from wm_controller.world_model.dynamics import Predictor, StateFilter
 from wm_controller.world_model.encoder import ConvEncoder
+from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.heads import (
     CLEARANCE_MIN,
     ClearanceHead,
-    GoalPoseHead,
     InverseDynamicsHead,
     PoseChangeHead,
     TimeToReachHead,
@@ -19,7 +19,7 @@ from wm_controller.world_model.spec import ModelSpec
 
 
 class WorldModel(nn.Module):
-    """h = Enc(x), s = Filter(s, h, a, odometry), s' = Pred(s, a), and read-outs.
+    """h = Enc(x), s = Filter(Pred(s, a), h, odometry), s' = Pred(s, a), and read-outs.
 
     Shapes: B batch, T time, E latent, S state, K bearings. Actions and proprio are given in SI
     units at the public methods and normalised inside.
@@ -39,7 +39,7 @@ class WorldModel(nn.Module):
         self.clearance_head = ClearanceHead(spec)
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
-        self.goal_pose = GoalPoseHead(spec)
+        self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)
@@ -52,12 +52,20 @@ class WorldModel(nn.Module):
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode uint8 or float images (B, H, W, 3), RGB 0..255, to latents (B, E)."""
+        return self.encode_with_features(pixels)[0]
+
+    def encode_with_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """As `encode`, and the features (B, C, h, w) that `goal_pose` compares."""
         # Planar layout: bfloat16 convolutions take half the time of interleaved colours.
         return self.encoder(pixels.permute(0, 3, 1, 2).contiguous())
 
     def observe(self, state: Tensor, latent: Tensor, action: Tensor, proprio: Tensor) -> Tensor:
-        """Update states (B, S) by latents (B, E), the last action (B, 2) and proprio (B, 5)."""
-        return self.filter(state, latent, action / self.action_scale,
+        """Update states (B, S) by latents (B, E), the last action (B, 2) and proprio (B, 5).
+
+        Predict, then correct: what the filter compares with the camera is what it expected after
+        the action, so that what has left the view moves on with the predictor's knowledge.
+        """
+        return self.filter(self.predict(state, action), latent, action / self.action_scale,
                            proprio / self.proprio_scale)
 
     def predict(self, state: Tensor, action: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ SCHEMA = 'wm_controller_bundle/1'
 class Architecture:
     """Widths of the networks."""
 
-    encoder_channels: tuple[int, int, int] = (40, 80, 160)
+    encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
