@@ -29,7 +29,7 @@ _LOOP = (
 _PILOT = (
     Spec('model', 'indoor', 'Model bundle: a file, or the name of a shipped one'),
     Spec('planner', 'flat', 'How it plans', choices=('flat', 'hierarchical')),
-    Spec('goal_tolerance', 0.25, 'Distance from the goal at which it is reached', 0.05, 2.0,
+    Spec('goal_tolerance', 0.15, 'Distance from the goal at which it is reached', 0.05, 2.0,
          unit='m'),
     Spec('goal_heading', False, "Turn to the goal pose's heading on arrival"),
     Spec('footprint_radius', 0.18, 'Radius of the robot, for imagined futures', 0.05, 2.0,

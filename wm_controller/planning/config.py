@@ -54,7 +54,7 @@ class PilotConfig:
     """How the pilot drives; lengths in m, times in s."""
 
     horizon_steps: int = 12
-    goal_tolerance: float = 0.2
+    goal_tolerance: float = 0.15
     footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
     margin: float = MARGIN_M
     comfort: float = 0.20
