@@ -83,7 +83,7 @@ def test_the_peer_is_scored_by_our_cost_of_the_same_rollout(bundle):
     actions = np.random.default_rng(0).uniform((0, -1), (0.5, 1), (5, 6, 2))
     model = case.pilot.imagination.model
     state, states = case.state.expand(5, -1), [case.state.expand(5, -1)]
-    with torch.no_grad():
+    with torch.no_grad(), case.pilot.imagination.precision():
         for t in range(6):
             step = torch.from_numpy(actions[:, t].astype(np.float32))
             state = model.predict(state, step)

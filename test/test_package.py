@@ -58,7 +58,7 @@ BELOW = {
     'planning': {'safety', 'data', 'memory', 'world_model'},
     'training': {'safety', 'data', 'world_model'},
 }
-SHARED = {'errors', 'resources', '__version__'}
+SHARED = {'errors', 'files', 'resources', '__version__'}
 
 
 def imports_of(path):

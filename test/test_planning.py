@@ -223,7 +223,7 @@ def test_at_the_goal_it_stops_says_so_and_does_not_start_again_for_a_little_drif
     observe(pilot, 0.0, np.array([0.9, 0.0, 0.0]))
     plan = pilot.plan(0.05, 1.0)
     assert (plan.state, plan.v, plan.w) == ('reached', 0.0, 0.0)
-    observe(pilot, 0.1, np.array([0.68, 0.0, 0.0]))
+    observe(pilot, 0.1, np.array([0.78, 0.0, 0.0]))
     assert pilot.plan(0.15, 1.0).state == 'reached'
     observe(pilot, 0.2, np.array([0.2, 0.0, 0.0]))
     assert pilot.plan(0.25, 1.0).state == 'planning'

@@ -194,9 +194,14 @@ def _plan_mppi(case: Case, temperature: float) -> tuple[list[float], list[float]
     scale = model.action_scale
     start = case.state
 
+    def step(state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        with imagination.precision():
+            return model.predict(state, action)
+
     def terminal(states: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         rolled = torch.cat([start.expand(states.shape[1], 1, -1), states[0]], 1)
-        changes = model.pose_change(rolled[:, :-1], actions[0] / scale)
+        with imagination.precision():
+            changes = model.pose_change(rolled[:, :-1], actions[0] / scale)
         future = imagination.read(
             rolled, changes, actions[0].numpy().astype(float), case.goal_in_base
         )
@@ -206,7 +211,7 @@ def _plan_mppi(case: Case, temperature: float) -> tuple[list[float], list[float]
     torch.manual_seed(0)
     with torch.no_grad():
         mppi = MPPI(
-            model.predict,
+            step,
             lambda state, action: torch.zeros(len(state)),
             start.shape[1],
             torch.diag(torch.tensor([solver.sigma_v, solver.sigma_w]) ** 2),

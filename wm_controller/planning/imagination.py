@@ -44,7 +44,7 @@ class Imagination:
         """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
         count = len(actions)
         tensor = torch.from_numpy(actions.astype(np.float32))
-        with self._precision():
+        with self.precision():
             states, changes = self.model.imagine(state.expand(count, -1), tensor)
         return self.read(states, changes, actions, goal)
 
@@ -59,7 +59,7 @@ class Imagination:
             poses[:, t + 1] = compose(poses[:, t], moves[:, t])
         chosen = np.arange(2, steps + 1, 2)
         later = states[:, torch.from_numpy(chosen)]
-        with self._precision():
+        with self.precision():
             seen = self.model.clearance(later)[:, :, 1]
         clearance = seen.float().numpy().astype(float)
         reach = None
@@ -68,11 +68,12 @@ class Imagination:
             yaw = poses[:, chosen, 2]
             local = np.stack([np.cos(yaw) * offset[..., 0] + np.sin(yaw) * offset[..., 1],
                               -np.sin(yaw) * offset[..., 0] + np.cos(yaw) * offset[..., 1]], -1)
-            with self._precision():
+            with self.precision():
                 times = self.model.time_to_reach(later, torch.from_numpy(
                     local.astype(np.float32)))
             reach = times.float().numpy().astype(float)
         return Future(actions, poses, chosen, clearance, reach)
 
-    def _precision(self) -> torch.autocast:
+    def precision(self) -> torch.autocast:
+        """Context in which `model` is to be run."""
         return torch.autocast('cpu', torch.bfloat16, enabled=self._quick)
