@@ -54,7 +54,7 @@ bench: $(READY) ## speed and memory, beside peers
 	@.ci/system-packages drive
 	$(WM) bench $(BENCH_ARGS)
 
-# 550 rooms and 220,000 frames; the run resumes where it was stopped, also with more minutes.
+# 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes.
 INDOOR_MINUTES ?= 240
 
 indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of driving, then hours

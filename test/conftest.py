@@ -3,6 +3,7 @@
 """What every test may use: a ROS domain of its own, and nodes as processes that end with it."""
 
 import contextlib
+import json
 import os
 from pathlib import Path
 import random
@@ -70,3 +71,26 @@ def refusal(tmp_path, capsys):
         assert not list(tmp_path.glob('*refused*'))
         return err
     return ingest
+
+
+@pytest.fixture
+def wm(tmp_path, capsys):
+    """Run `wm ingest`: (report, open data set)."""
+    from bag_maker import HEIGHT, WIDTH
+    from wm_controller.cli.main import run
+    from wm_controller.data.dataset import Dataset
+
+    opened = []
+
+    def ingest(*arguments, output='out.h5'):
+        path = tmp_path / output
+        code = run(['ingest', '-o', str(path), '--size', f'{WIDTH}x{HEIGHT}', '--json',
+                    *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert (code, err) == (0, ''), err
+        opened.append(Dataset.open(path))
+        return json.loads(out), opened[-1]
+
+    yield ingest
+    for data in opened:
+        data.close()

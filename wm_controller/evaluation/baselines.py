@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 import math
@@ -20,7 +21,7 @@ HORIZON_S = 2.0  # of the path that is shown as imagined
 HORIZON_STEPS = 10
 
 
-class Baseline:
+class Baseline(ABC):
     """Common part of the baselines: remembers goal and odometry, plans in no time."""
 
     uses_camera = False
@@ -60,8 +61,9 @@ class Baseline:
     def _arrived(self, left_m: float) -> bool:
         return left_m <= ARRIVED_M
 
+    @abstractmethod
     def _command(self) -> tuple[float, float]:
-        raise NotImplementedError
+        """Speed (m/s) and turn rate (rad/s): what a baseline is."""
 
     def _plan(self, v: float, w: float, state: str, left_m: float) -> Plan:
         pose = np.zeros(3) if self._pose is None else self._pose

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
-from wm_controller.safety.geometry import compose
+from wm_controller.safety.geometry import compose, relative
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import for_imagination
 
@@ -54,24 +54,19 @@ class Imagination:
         """Read a future off states (N, T + 1, S) and the pose changes (N, T, 3) between them."""
         count, steps = actions.shape[:2]
         poses = np.zeros((count, steps + 1, 3))
-        moves = changes.float().numpy().astype(float)
+        moves = changes.double().numpy()
         for t in range(steps):
             poses[:, t + 1] = compose(poses[:, t], moves[:, t])
         chosen = np.arange(2, steps + 1, 2)
         later = states[:, torch.from_numpy(chosen)]
         with self.precision():
-            seen = self.model.clearance(later)[:, :, 1]
-        clearance = seen.float().numpy().astype(float)
+            clearance = self.model.clearance(later)[:, :, 1].double().numpy()
         reach = None
         if goal is not None:
-            offset = goal - poses[:, chosen, :2]
-            yaw = poses[:, chosen, 2]
-            local = np.stack([np.cos(yaw) * offset[..., 0] + np.sin(yaw) * offset[..., 1],
-                              -np.sin(yaw) * offset[..., 0] + np.cos(yaw) * offset[..., 1]], -1)
+            local = relative(poses[:, chosen], np.array([*goal, 0.0]))[..., :2]
             with self.precision():
-                times = self.model.time_to_reach(later, torch.from_numpy(
-                    local.astype(np.float32)))
-            reach = times.float().numpy().astype(float)
+                reach = self.model.time_to_reach(later, torch.from_numpy(
+                    local.astype(np.float32))).double().numpy()
         return Future(actions, poses, chosen, clearance, reach)
 
     def precision(self) -> torch.autocast:

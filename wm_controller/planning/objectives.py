@@ -66,7 +66,7 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
     # A place within the tolerance is as good as the goal: no dithering around it.
     way = np.maximum(way - 0.5 * config.goal_tolerance, 0.0)
     total = w.way * way.mean(-1) + w.final_way * way[:, -1]
-    total += w.heading * _turning_left(poses[:, -1], way[:, -1], situation, config)
+    total += w.heading * _way_lost_turning(poses[:, -1], way[:, -1], situation, config)
 
     if future.time_to_reach is not None and w.time_to_reach:
         total += w.time_to_reach * config.limits.max_v * future.time_to_reach.mean(-1)
@@ -92,8 +92,8 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
     return np.asarray(total)
 
 
-def _turning_left(poses: Floats, way: Floats, situation: Situation, config: PilotConfig
-                  ) -> Floats:
+def _way_lost_turning(poses: Floats, way: Floats, situation: Situation, config: PilotConfig
+                      ) -> Floats:
     """The way (N,) m that could be driven in the time of turning where the way leads on.
 
     A horizon of two seconds sees no use in turning round, and backs all the way to the goal.
@@ -101,7 +101,8 @@ def _turning_left(poses: Floats, way: Floats, situation: Situation, config: Pilo
     if situation.way is not None:
         wanted = situation.way.heading(poses[:, :2])
     else:
-        wanted = np.arctan2(*(situation.goal - poses[:, :2]).T[::-1])
+        x, y = (situation.goal - poses[:, :2]).T
+        wanted = np.arctan2(y, x)
     turn = np.abs(wrap_angle(np.nan_to_num(wanted - poses[:, 2], nan=0.0)))
-    at_goal = np.clip(way / 0.5, 0.0, 1.0)
-    return np.asarray(at_goal * turn * config.limits.max_v / config.limits.max_w)
+    apart = np.clip(way / 0.5, 0.0, 1.0)  # at the goal no heading is asked for
+    return np.asarray(apart * turn * config.limits.max_v / config.limits.max_w)

@@ -92,9 +92,7 @@ class Pilot:
         estimate = self.estimator.observe(observation)
         if estimate.jumped:
             self.memory.clear()
-            self._way_at = -math.inf
-            if self._goal is not None:
-                self._goal = GoalEstimate(self._goal.goal, self.estimator)
+            self.set_goal(self._goal.goal if self._goal else None)
         if self.config.use_memory and len(self._bearings):
             self._remember(estimate)
         if self._goal is not None:

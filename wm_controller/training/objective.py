@@ -70,7 +70,7 @@ class Objective(nn.Module):
     def goal_pose(self, here: Tensor, goal: Tensor) -> Tensor:
         """Guess where the views (B, C, h, w) of goal pictures were, from the views here."""
         with self._precision(here):
-            return self.model.goal_pose(here, goal).float()
+            return self.model.goal_pose(here, goal)
 
     def _precision(self, values: Tensor) -> AbstractContextManager[Any]:
         return torch.autocast(values.device.type, torch.bfloat16, enabled=self.half_precision)
