@@ -16,6 +16,8 @@ def train(
     data: Annotated[list[Path], typer.Argument(help='Data sets (.h5) of one step period.')],
     output: Annotated[Path, typer.Option('--output', '-o', help='Bundle to write.')],
     minutes: Annotated[float, typer.Option(help='Training time, resumed parts included.')] = 30.0,
+    initial: Annotated[str | None, typer.Option(
+        '--from', help='Bundle to begin from: fine-tune it on these data.')] = None,
     steps: Annotated[int | None, typer.Option(help='Iterations instead of minutes.')] = None,
     seed: Annotated[int, typer.Option(help='Seed of weights, batches and augmentation.')] = 0,
     batch: Annotated[int, typer.Option(help='Sequences in a batch.')] = 32,
@@ -37,7 +39,8 @@ def train(
 
     options = TrainingOptions(
         output=output, minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
-        learning_rate=learning_rate, mirror=mirror, restart=restart, max_memory_gb=max_memory_gb)
+        initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
+        max_memory_gb=max_memory_gb)
     with progress('training', total=1000) as advance:
         shown = 0.0
 

@@ -49,7 +49,10 @@ class Pilot:
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
-        self.imagination = Imagination(bundle.model)
+        calibration = bundle.gates.get('uncertainty', {}) if (
+            bundle.spec.architecture.ensemble > 1) else {}
+        self.imagination = Imagination(bundle.model, calibration.get('disagreement', ()),
+                                       self.config.drawn_futures, seed)
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
         self._stall = recovery.StallDetector(self.config.stalled_after_s,
                                              self.config.stalled_within)
@@ -219,12 +222,13 @@ class Pilot:
         share = latency / period
         goal_in_base = to_child(estimate.pose, situation.goal)[0]
 
+        variable = self.imagination.draw(config.horizon_steps)
         shown = _Shown(config.keep_candidates)
 
         def evaluate(actions: Floats) -> Floats:
             acted = actions.copy()
             acted[:, 0] = share * pending + (1 - share) * actions[:, 0]
-            future = self.imagination(estimate.state, acted, goal_in_base)
+            future = self.imagination(estimate.state, acted, goal_in_base, variable)
             costs = cost(future, situation, self.memory, config)
             shown.note(costs, future.poses)
             return costs

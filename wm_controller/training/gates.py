@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.training import losses
+from wm_controller.training import calibration, losses
 from wm_controller.training.batches import assemble
 from wm_controller.training.objective import Objective
 
@@ -39,11 +39,14 @@ def measure(objective: Objective, windows: Windows, *, seed: int = 0, sequences:
     rows: list[dict[str, Tensor]] = []
     for part in np.array_split(chosen, max(1, len(chosen) // batch)):
         data = {k: v.to(device) for k, v in assemble(windows, part, rng, reach_steps).items()}
-        rows.append(_score(objective, data))
+        rows.append({**_score(objective, data), 'episode': torch.from_numpy(
+            windows.episode[part])})
     model.train(training)
     scores = {key: torch.cat([row[key] for row in rows]).cpu() for key in rows[0]}
     quantiles = np.quantile(scores['energy'].numpy(), np.linspace(0, 1, QUANTILES))
-    return _judge(scores, quantiles), tuple(float(q) for q in quantiles)
+    gates = _judge(scores, quantiles)
+    gates['uncertainty'] = calibration.judge(scores, scores['episode'].numpy())
+    return gates, tuple(float(q) for q in quantiles)
 
 
 def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -63,6 +66,7 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     goal = data['reach_goal'][:, now]
     guess = objective.goal_pose(features[:, now], objective.encode(data['goal_pixels'])[1])
     return {
+        **calibration.spreads(objective, data, states[:, now], latents, now, steps),
         'error': error, 'still': still, 'energy': error[:, 0],
         'latents': latents[:, now],
         'clearance_now': (median - true_now).abs(),

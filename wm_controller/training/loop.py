@@ -18,9 +18,10 @@ from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint
 from wm_controller.training.gates import measure
+from wm_controller.training.initial import adopt, adopted_spec
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
-from wm_controller.world_model.bundle import save_bundle
+from wm_controller.world_model.bundle import Bundle, load_bundle, save_bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import bfloat16_pays
 from wm_controller.world_model.spec import Architecture
@@ -48,7 +49,9 @@ class TrainingOptions:
     max_memory_gb: float = 2.5
     checkpoint_every_s: float = 120.0
     restart: bool = False
-    architecture: Architecture = field(default_factory=Architecture)
+    architecture: Architecture = field(
+        default_factory=lambda: Architecture(ensemble=3, latent_variable=6))
+    initial: str | Path | None = None
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
 
@@ -93,11 +96,15 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
          report: Report) -> dict[str, Any]:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
-    model = WorldModel(describe(datasets, training, options.architecture))
+    spec = describe(datasets, training, options.architecture)
+    initial = load_bundle(options.initial) if options.initial else None
+    model = WorldModel(adopted_spec(spec, initial) if initial else spec)
+    if initial:
+        adopt(model, initial)
     objective = Objective(model, options.horizon, options.weights,
                           _half_precision(options, fabric))
     optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
-    progress, identity = Progress(), _identity(datasets, options)
+    progress, identity = Progress(), _identity(datasets, options, initial)
     path = checkpoint_path(options.output)
     if path.exists() and not options.restart:
         saved = checkpoint.read_progress(path)
@@ -118,7 +125,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
         save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,
-                    training=_training_record(datasets, options, progress, training, held_out))
+                    training=_training_record(datasets, options, progress, training, held_out,
+                                              initial))
         path.unlink(missing_ok=True)
     return gates
 
@@ -135,6 +143,7 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
     objective.train()
     while progress.fraction(options) < 1.0:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.iteration)
+        torch.manual_seed(seed * 1_000_003 + progress.iteration)  # z: a resumed run draws alike
         data = sampler.sample(options.batch, progress.iteration)
         data = {name: value.to(fabric.device) for name, value in data.items()}
         data = _augmented(data, generator, options)
@@ -215,9 +224,11 @@ def _half_precision(options: TrainingOptions, fabric: Fabric) -> bool:
     return bfloat16_pays(fabric.device)
 
 
-def _identity(datasets: list[Dataset], options: TrainingOptions) -> dict[str, Any]:
+def _identity(datasets: list[Dataset], options: TrainingOptions,
+              initial: Bundle | None) -> dict[str, Any]:
     """What must be the same for a checkpoint to be of this run; its length may change."""
     return {'data': [data.digest for data in datasets], 'seed': options.seed,
+            'initial': initial.digest if initial else None,
             'batch': options.batch, 'window': options.window,
             'near_weight': options.near_weight, 'mirror': options.mirror,
             'exchange_colours': options.exchange_colours,
@@ -227,8 +238,10 @@ def _identity(datasets: list[Dataset], options: TrainingOptions) -> dict[str, An
 
 
 def _training_record(datasets: list[Dataset], options: TrainingOptions, progress: Progress,
-                     training: Windows, held_out: Windows) -> dict[str, Any]:
+                     training: Windows, held_out: Windows,
+                     initial: Bundle | None) -> dict[str, Any]:
     return {
+        'initial': initial.digest if initial else None,
         'data': [{'name': data.path.name, 'digest': data.digest, 'steps': data.n_steps,
                   'episodes': data.n_episodes} for data in datasets],
         'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,

@@ -15,6 +15,7 @@ from wm_controller.world_model.model import WorldModel
 
 REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest that is possible
 GOAL_VIEWS = 2  # frames of a sequence that are compared with its goal picture
+FREE_NATS = 0.1  # per dimension of z and step
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Weights:
     pose_change: float = 2.0
     time_to_reach: float = 0.1
     goal_pose: float = 1.0
+    latent_variable: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,9 @@ class Objective(nn.Module):
         def windows(values: Tensor, offset: int, count: int) -> Tensor:
             return torch.cat([values[:, t + offset:t + offset + count] for t in starts])
 
-        imagined, pose_change = self.model.imagine(
-            torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps))
+        imagined, pose_change, divergence = self._imagine(
+            torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps),
+            windows(states, 1, steps))
         future = imagined[:, 1:]
         prediction = (self.model.latent_of(future) - windows(latents, 1, steps)).pow(2).mean()
 
@@ -139,7 +142,34 @@ class Objective(nn.Module):
         reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
             future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
         return {'prediction': prediction, 'pose_change': pose_loss,
-                'clearance': clearance_loss, 'time_to_reach': reach_loss}
+                'clearance': clearance_loss, 'time_to_reach': reach_loss,
+                'latent_variable': divergence}
+
+    def _imagine(self, state: Tensor, actions: Tensor, after: Tensor
+                 ) -> tuple[Tensor, Tensor, Tensor]:
+        """Imagine from states (N, S) under (N, T, 2); what came (N, T, S) tells z to every other.
+
+        The rows are shared out among the members of the ensemble. Returns states, pose changes
+        and the divergence of z from its prior.
+        """
+        model = self.model
+        if model.infer_variable is None:
+            return *model.imagine(state, actions, shared_out=True), state.new_zeros(())
+        count = model.spec.architecture.ensemble
+        rows = torch.arange(len(state), device=state.device)
+        informed = ((rows // count) % 2).to(state.dtype)[:, None]
+        normalised = actions / model.action_scale
+        states, told = [state], []
+        for action, truth in zip(normalised.unbind(1), after.detach().unbind(1)):
+            mean, log_variance = model.infer_variable(states[-1], action, truth)
+            z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            variable = torch.cat([z, torch.ones_like(z[:, :1])], -1) * informed
+            states.append(model.predictor(states[-1], action, variable, shared_out=True))
+            told.append(losses.gaussian_kl(mean[informed[:, 0] > 0], log_variance[
+                informed[:, 0] > 0], FREE_NATS))
+        stacked = torch.stack(states, 1)
+        return (stacked, model.pose_change(stacked[:, :-1], normalised),
+                torch.stack(told).mean())
 
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:
         log_metres = self.model.clearance_head(states)

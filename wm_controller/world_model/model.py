@@ -5,7 +5,7 @@
 import torch
 from torch import nn, Tensor
 
-from wm_controller.world_model.dynamics import Predictor, StateFilter
+from wm_controller.world_model.dynamics import Predictor, StateFilter, VariableInference
 from wm_controller.world_model.encoder import ConvEncoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.heads import (
@@ -19,10 +19,10 @@ from wm_controller.world_model.spec import ModelSpec
 
 
 class WorldModel(nn.Module):
-    """h = Enc(x), s = Filter(Pred(s, a), h, odometry), s' = Pred(s, a), and read-outs.
+    """h = Enc(x), s = Filter(Pred(s, a), h, odometry), s' = Pred(s, z, a), and read-outs.
 
-    Shapes: B batch, T time, E latent, S state, K bearings. Actions and proprio are given in SI
-    units at the public methods and normalised inside.
+    Shapes: B batch, T time, E latent, S state, K bearings, Z latent variable. Actions and proprio
+    are given in SI units at the public methods and normalised inside.
     """
 
     action_scale: Tensor
@@ -34,6 +34,8 @@ class WorldModel(nn.Module):
         self.encoder = ConvEncoder(spec)
         self.filter = StateFilter(spec)
         self.predictor = Predictor(spec)
+        self.infer_variable = VariableInference(spec) if (
+            spec.architecture.latent_variable) else None
         self.readout = nn.Linear(spec.architecture.state, spec.architecture.latent)
         self.pose_change = PoseChangeHead(spec)
         self.clearance_head = ClearanceHead(spec)
@@ -72,17 +74,30 @@ class WorldModel(nn.Module):
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
         return self.predictor(state, action / self.action_scale)
 
-    def imagine(self, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Roll states (B, S) out under actions (B, T, 2).
+    def imagine(self, state: Tensor, actions: Tensor, variable: Tensor | None = None,
+                shared_out: bool = False) -> tuple[Tensor, Tensor]:
+        """Roll states (..., S) out under actions (..., T, 2).
 
-        Returns the states (B, T + 1, S), the first being the given one, and the pose changes
-        (B, T, 3) of each step in the frame where the step begins.
+        Returns the states (..., T + 1, S), the first being the given one, and the pose changes
+        (..., T, 3) of each step in the frame where the step begins. `variable` (..., T, Z + 1) and
+        `shared_out` are as in `Predictor`; without them the first member says what it expects.
         """
         states = [state]
-        for action in actions.unbind(1):
-            states.append(self.predict(states[-1], action))
-        stacked = torch.stack(states, 1)
-        return stacked, self.pose_change(stacked[:, :-1], actions / self.action_scale)
+        normalised = actions / self.action_scale
+        for t, action in enumerate(normalised.unbind(-2)):
+            states.append(self.predictor(
+                states[-1], action, None if variable is None else variable[..., t, :], shared_out))
+        stacked = torch.stack(states, -2)
+        return stacked, self.pose_change(stacked[..., :-1, :], normalised)
+
+    def draw_variable(self, *shape: int, generator: torch.Generator | None = None
+                      ) -> Tensor | None:
+        """Draw z (*shape, Z + 1) from its prior, a unit Gaussian; None where there is no z."""
+        width = self.spec.architecture.latent_variable
+        if not width:
+            return None
+        drawn = torch.randn(*shape, width, generator=generator, device=self.action_scale.device)
+        return torch.cat([drawn, torch.ones_like(drawn[..., :1])], -1)
 
     def latent_of(self, state: Tensor) -> Tensor:
         """Return the latent (..., E) that states (..., S) expect to be seen."""

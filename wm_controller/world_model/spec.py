@@ -13,13 +13,19 @@ SCHEMA = 'wm_controller_bundle/1'
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the networks."""
+    """Widths of the networks.
+
+    `ensemble`: predictors on one trunk; `latent_variable`: dimensions of z, which is what of the
+    next step neither state nor action tells; 0: none.
+    """
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
     head_hidden: int = 128
+    ensemble: int = 1
+    latent_variable: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,10 @@ class ModelSpec:
                  self.architecture.head_hidden)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
+        if not 1 <= self.architecture.ensemble <= 16 or not (
+                0 <= self.architecture.latent_variable <= 64):
+            raise InputError('the model description has an ensemble outside 1..16, or a latent '
+                             'variable outside 0..64 dimensions')
         scalars = (self.step_period_s, *self.action_limits, *self.clearance_bearings,
                    self.clearance_max, self.reach_max_s)
         if not all(math.isfinite(x) for x in scalars) or self.step_period_s <= 0:
