@@ -21,7 +21,7 @@ from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
-from wm_controller.world_model.bundle import Bundle, load_bundle, save_bundle
+from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import bfloat16_pays
 from wm_controller.world_model.spec import Architecture
@@ -50,7 +50,8 @@ class TrainingOptions:
     checkpoint_every_s: float = 120.0
     restart: bool = False
     architecture: Architecture = field(
-        default_factory=lambda: Architecture(ensemble=3, latent_variable=6))
+        default_factory=lambda: Architecture(ensemble=3, latent_variable=6,
+                                             carry_latent=True))
     initial: str | Path | None = None
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
@@ -122,6 +123,7 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
 
     _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep)
     keep()
+    round_weights(model)
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
         save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,

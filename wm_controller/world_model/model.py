@@ -36,7 +36,8 @@ class WorldModel(nn.Module):
         self.predictor = Predictor(spec)
         self.infer_variable = VariableInference(spec) if (
             spec.architecture.latent_variable) else None
-        self.readout = nn.Linear(spec.architecture.state, spec.architecture.latent)
+        self.readout = None if spec.architecture.carry_latent else nn.Linear(
+            spec.architecture.state, spec.architecture.latent)
         self.pose_change = PoseChangeHead(spec)
         self.clearance_head = ClearanceHead(spec)
         self.time_to_reach = TimeToReachHead(spec)
@@ -50,7 +51,7 @@ class WorldModel(nn.Module):
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before anything was seen, (batch, S)."""
-        return self.readout.weight.new_zeros(batch, self.spec.architecture.state)
+        return self.action_scale.new_zeros(batch, self.spec.architecture.state_width)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode uint8 or float images (B, H, W, 3), RGB 0..255, to latents (B, E)."""
@@ -101,6 +102,8 @@ class WorldModel(nn.Module):
 
     def latent_of(self, state: Tensor) -> Tensor:
         """Return the latent (..., E) that states (..., S) expect to be seen."""
+        if self.readout is None:
+            return state[..., self.spec.architecture.state:]
         return self.readout(state)
 
     def clearance(self, state: Tensor) -> Tensor:

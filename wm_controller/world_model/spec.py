@@ -16,7 +16,8 @@ class Architecture:
     """Widths of the networks.
 
     `ensemble`: predictors on one trunk; `latent_variable`: dimensions of z, which is what of the
-    next step neither state nor action tells; 0: none.
+    next step neither state nor action tells; 0: none. `carry_latent`: what was seen is a part of
+    the state (Pred(h, s, z, a)), instead of what a memory of width `state` kept of it.
     """
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
@@ -26,6 +27,12 @@ class Architecture:
     head_hidden: int = 128
     ensemble: int = 1
     latent_variable: int = 0
+    carry_latent: bool = False
+
+    @property
+    def state_width(self) -> int:
+        """Width of the whole state: memory, and the latent where it is carried."""
+        return self.state + (self.latent if self.carry_latent else 0)
 
 
 @dataclass(frozen=True)
