@@ -10,6 +10,8 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.training import losses
+from wm_controller.training.collapse.method import Method
+from wm_controller.training.collapse.vicreg import VICReg
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
@@ -19,7 +21,10 @@ GOAL_VIEWS = 2  # frames of a sequence that are compared with its goal picture
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight of each loss term; one of 0 takes the term out (for ablations)."""
+    """Weight of each loss term; one of 0 takes the term out (for ablations).
+
+    A way to train without collapse (`collapse/`) has its terms among them; others have none.
+    """
 
     prediction: float = 1.0
     variance: float = 8.0
@@ -29,6 +34,10 @@ class Weights:
     pose_change: float = 2.0
     time_to_reach: float = 0.1
     goal_pose: float = 1.0
+    sigreg: float = 0.05
+    mmcr: float = 8.0
+    coding_rate: float = 8.0
+    contrastive: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,10 @@ class Objective(nn.Module):
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
-                 half_precision: bool = False) -> None:
+                 half_precision: bool = False, method: type[Method] = VICReg) -> None:
         super().__init__()
         self.model = model
+        self.method = method(model)
         self.horizon = horizon
         self.weights = weights
         self.half_precision = half_precision
@@ -91,21 +101,21 @@ class Objective(nn.Module):
         latents, features = self.encode(batch['pixels'])
         _, goal_features = self.encode(batch['goal_pixels'])
         states = self.filter(latents, batch)
+        with self._precision(batch['pixels']):
+            targets = self.method.targets(batch['pixels'], latents, self.model)
         terms = {
-            **self._anti_collapse(latents, batch),
-            **self._rollout(states, latents, batch),
+            'inverse_dynamics': self._inverse_dynamics(latents, batch),
+            **self._rollout(states, latents, targets, batch),
             'goal_pose': self._goal_pose(features, goal_features, batch),
         }
-        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)),
-                    start=latents.new_zeros(()))
+        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
+                     if f.name in terms), start=latents.new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def _anti_collapse(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        flat = latents.flatten(0, 1)
+    def _inverse_dynamics(self, latents: Tensor, batch: dict[str, Tensor]) -> Tensor:
         action = batch['action'][:, :-1] / self.model.action_scale
         guessed = self.model.inverse_dynamics(latents[:, :-1], latents[:, 1:])
-        return {'variance': losses.variance_hinge(flat), 'covariance': losses.covariance(flat),
-                'inverse_dynamics': losses.smooth_l1(guessed, action)}
+        return losses.smooth_l1(guessed, action)
 
     def starts(self, length: int) -> list[int]:
         """Frames from which futures are imagined, spread over what the window allows."""
@@ -113,7 +123,7 @@ class Objective(nn.Module):
         count = min(self.horizon.starts, last - first + 1)
         return torch.linspace(first, last, count).round().long().tolist()
 
-    def _rollout(self, states: Tensor, latents: Tensor,
+    def _rollout(self, states: Tensor, latents: Tensor, targets: Tensor,
                  batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Imagine from several frames at once; read all heads from seen and imagined states."""
         steps = self.horizon.predicted
@@ -125,7 +135,8 @@ class Objective(nn.Module):
         imagined, pose_change = self.model.imagine(
             torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps))
         future = imagined[:, 1:]
-        prediction = (self.model.latent_of(future) - windows(latents, 1, steps)).pow(2).mean()
+        predicted = self.method.terms(latents, self.model.latent_of(future),
+                                      windows(targets, 1, steps))
 
         scale = self.model.pose_change.scale
         moved = batch['proprio'][..., :3] / scale
@@ -138,7 +149,7 @@ class Objective(nn.Module):
             future, windows(batch['clearance'], 1, steps))
         reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
             future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
-        return {'prediction': prediction, 'pose_change': pose_loss,
+        return {**predicted, 'pose_change': pose_loss,
                 'clearance': clearance_loss, 'time_to_reach': reach_loss}
 
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.world_model.dynamics import Predictor, StateFilter
-from wm_controller.world_model.encoder import ConvEncoder
+from wm_controller.world_model.encoders import make_encoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.heads import (
     CLEARANCE_MIN,
@@ -31,7 +31,7 @@ class WorldModel(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = ConvEncoder(spec)
+        self.encoder = make_encoder(spec)
         self.filter = StateFilter(spec)
         self.predictor = Predictor(spec)
         self.readout = nn.Linear(spec.architecture.state, spec.architecture.latent)
@@ -65,12 +65,18 @@ class WorldModel(nn.Module):
         Predict, then correct: what the filter compares with the camera is what it expected after
         the action, so that what has left the view moves on with the predictor's knowledge.
         """
-        return self.filter(self.predict(state, action), latent, action / self.action_scale,
+        return self.filter(self.predict(state, action), latent, self._condition(action),
                            proprio / self.proprio_scale)
 
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
-        return self.predictor(state, action / self.action_scale)
+        return self.predictor(state, self._condition(action))
+
+    def _condition(self, action: Tensor) -> Tensor:
+        """What states are carried forward under: the normalised action, or none of it."""
+        normalised = action / self.action_scale
+        conditioned = self.spec.architecture.action_conditioned
+        return normalised if conditioned else torch.zeros_like(normalised)
 
     def imagine(self, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Roll states (B, S) out under actions (B, T, 2).

@@ -13,13 +13,20 @@ SCHEMA = 'wm_controller_bundle/1'
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the networks."""
+    """Widths of the networks, and which encoder (`encoders.py`) makes the latents.
+
+    Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
+    Without `action_conditioned`, states are carried forward as if every action were zero.
+    """
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
     head_hidden: int = 128
+    encoder: str = 'conv'
+    backbone_sha256: str = ''
+    action_conditioned: bool = True
 
 
 @dataclass(frozen=True)
