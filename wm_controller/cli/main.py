@@ -24,6 +24,7 @@ ORDER = (
     'imagine',
     'bench',
     'benchmark',
+    'benchmark_collapse',
     'export',
     'faults',
 )

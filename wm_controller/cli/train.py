@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wm train`: data sets -> a model bundle with its gates."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,12 @@ def train(
     restart: Annotated[bool, typer.Option(help='Ignore a checkpoint beside the output.')] = False,
     max_memory_gb: Annotated[float, typer.Option(
         help='Frames in memory, at most; more lie unpacked in a temporary file.')] = 2.5,
+    regulariser: Annotated[str, typer.Option(
+        help='Against collapse: vicreg, sigreg, mmcr, mcr2, ema, contrastive, generative, '
+             'generative-action or none.')] = 'vicreg',
+    encoder: Annotated[str, typer.Option(
+        help='conv (ours), picture (the pixels), or frozen: efficientnet_lite0 or timm/MODEL, '
+             'whose weights lie in $WM_BACKBONES.')] = 'conv',
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""
@@ -36,11 +43,14 @@ def train(
         raise InputError(f'{output}: name the bundle *.safetensors')
     from wm_controller.training.loop import train as run
     from wm_controller.training.loop import TrainingOptions
+    from wm_controller.world_model.encoders import with_encoder
+    from wm_controller.world_model.spec import CURRENT
 
     options = TrainingOptions(
         output=output, minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
         initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
-        max_memory_gb=max_memory_gb)
+        max_memory_gb=max_memory_gb, regulariser=regulariser,
+        architecture=with_encoder(CURRENT, encoder))
     with progress('training', total=1000) as advance:
         shown = 0.0
 
@@ -48,7 +58,7 @@ def train(
             nonlocal shown
             rate = state.frames / max(state.elapsed_s, 1e-6)
             advance(1000 * fraction - shown, description=(
-                f'training  prediction {terms["prediction"]:.3f}  '
+                f'training  prediction {terms.get("prediction", math.nan):.3f}  '
                 f'clearance {terms["clearance"]:.3f}  {rate:.0f} frames/s'))
             shown = 1000 * fraction
 

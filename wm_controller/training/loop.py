@@ -17,6 +17,7 @@ from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint
+from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
 from wm_controller.training.objective import Horizon, Objective, Weights
@@ -24,7 +25,7 @@ from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import bfloat16_pays
-from wm_controller.world_model.spec import Architecture
+from wm_controller.world_model.spec import Architecture, CURRENT
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,12 @@ class TrainingOptions:
     max_memory_gb: float = 2.5
     checkpoint_every_s: float = 120.0
     restart: bool = False
-    architecture: Architecture = field(
-        default_factory=lambda: Architecture(ensemble=3, latent_variable=6,
-                                             carry_latent=True))
+    architecture: Architecture = CURRENT
     initial: str | Path | None = None
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
+    regulariser: str = methods.DEFAULT
+    processor_time: bool = False  # count `minutes` of the processor, not of the clock
 
 
 @dataclass
@@ -64,12 +65,14 @@ class Progress:
     iteration: int = 0
     elapsed_s: float = 0.0
     frames: int = 0
+    processor_s: float = 0.0
 
     def fraction(self, options: TrainingOptions) -> float:
         """Share of the run that is done, 0..1."""
         if options.steps is not None:
             return min(1.0, self.iteration / max(1, options.steps))
-        return min(1.0, self.elapsed_s / max(1e-6, options.minutes * 60))
+        spent = self.processor_s if options.processor_time else self.elapsed_s
+        return min(1.0, spent / max(1e-6, options.minutes * 60))
 
 
 Report = Callable[[Progress, float, dict[str, float]], None]
@@ -97,13 +100,14 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
          report: Report) -> dict[str, Any]:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
-    spec = describe(datasets, training, options.architecture)
+    method = methods.method_class(options.regulariser)
+    spec = describe(datasets, training, method.architecture(options.architecture))
     initial = load_bundle(options.initial) if options.initial else None
     model = WorldModel(adopted_spec(spec, initial) if initial else spec)
     if initial:
         adopt(model, initial)
     objective = Objective(model, options.horizon, options.weights,
-                          _half_precision(options, fabric))
+                          _half_precision(options, fabric), method)
     optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
     progress, identity = Progress(), _identity(datasets, options, initial)
     path = checkpoint_path(options.output)
@@ -113,12 +117,12 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
             raise InputError(f'{path}: checkpoint of a run with other data or settings; pass '
                              '--restart to begin anew, or choose another output')
         progress = Progress(**saved)
-        checkpoint.restore(path, model, optimizer)
+        checkpoint.restore(path, objective, optimizer)
     wrapped, wrapped_optimizer = fabric.setup(objective, optimizer)
 
     def keep() -> None:
         if fabric.is_global_zero:
-            checkpoint.save_checkpoint(path, model, optimizer,
+            checkpoint.save_checkpoint(path, objective, optimizer,
                                        {**asdict(progress), 'identity': identity})
 
     _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep)
@@ -140,7 +144,7 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     seed = options.seed * 65536 + fabric.global_rank
     sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight)
-    last = time.monotonic()
+    last, last_processor = time.monotonic(), time.process_time()
     said = kept = -math.inf
     objective.train()
     while progress.fraction(options) < 1.0:
@@ -160,11 +164,12 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
         fabric.clip_gradients(objective, optimizer, max_norm=1.0)
         optimizer.step()
 
-        now = time.monotonic()
+        now, processor = time.monotonic(), time.process_time()
         progress.iteration += 1
         progress.elapsed_s += now - last
+        progress.processor_s += processor - last_processor
         progress.frames += options.batch * windows.length * fabric.world_size
-        last = now
+        last, last_processor = now, processor
         if now - said > 1.0:
             report(progress, progress.fraction(options),
                    {name: float(term) for name, term in terms.items()})
@@ -173,6 +178,7 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
             if kept > 0:
                 keep()
             kept = last = time.monotonic()
+            last_processor = time.process_time()
 
 
 def schedule(fraction: float, warm_up: float = 0.02, floor: float = 0.01) -> float:
@@ -236,7 +242,8 @@ def _identity(datasets: list[Dataset], options: TrainingOptions,
             'exchange_colours': options.exchange_colours,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
-            'weights': asdict(options.weights), 'horizon': asdict(options.horizon)}
+            'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
+            'regulariser': options.regulariser}
 
 
 def _training_record(datasets: list[Dataset], options: TrainingOptions, progress: Progress,
@@ -251,5 +258,7 @@ def _training_record(datasets: list[Dataset], options: TrainingOptions, progress
         'window': options.window, 'near_weight': options.near_weight,
         'learning_rate': options.learning_rate,
         'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
+        'regulariser': options.regulariser,
+        'processor_minutes': round(progress.processor_s / 60, 3),
         'training_windows': len(training), 'held_out_windows': len(held_out),
     }

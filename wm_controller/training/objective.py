@@ -10,6 +10,8 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.training import losses
+from wm_controller.training.collapse.method import Method
+from wm_controller.training.collapse.vicreg import VICReg
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
@@ -20,7 +22,10 @@ FREE_NATS = 0.1  # per dimension of z and step
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight of each loss term; one of 0 takes the term out (for ablations)."""
+    """Weight of each loss term; one of 0 takes the term out (for ablations).
+
+    A way to train without collapse (`collapse/`) has its terms among them; others have none.
+    """
 
     prediction: float = 1.0
     variance: float = 8.0
@@ -31,6 +36,10 @@ class Weights:
     time_to_reach: float = 0.1
     goal_pose: float = 1.0
     latent_variable: float = 0.01
+    sigreg: float = 0.05
+    mmcr: float = 8.0
+    coding_rate: float = 8.0
+    contrastive: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,10 @@ class Objective(nn.Module):
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
-                 half_precision: bool = False) -> None:
+                 half_precision: bool = False, method: type[Method] = VICReg) -> None:
         super().__init__()
         self.model = model
+        self.method = method(model)
         self.horizon = horizon
         self.weights = weights
         self.half_precision = half_precision
@@ -93,21 +103,21 @@ class Objective(nn.Module):
         latents, features = self.encode(batch['pixels'])
         _, goal_features = self.encode(batch['goal_pixels'])
         states = self.filter(latents, batch)
+        with self._precision(batch['pixels']):
+            targets = self.method.targets(batch['pixels'], latents, self.model)
         terms = {
-            **self._anti_collapse(latents, batch),
-            **self._rollout(states, latents, batch),
+            'inverse_dynamics': self._inverse_dynamics(latents, batch),
+            **self._rollout(states, latents, targets, batch),
             'goal_pose': self._goal_pose(features, goal_features, batch),
         }
-        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)),
-                    start=latents.new_zeros(()))
+        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
+                     if f.name in terms), start=latents.new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def _anti_collapse(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        flat = latents.flatten(0, 1)
+    def _inverse_dynamics(self, latents: Tensor, batch: dict[str, Tensor]) -> Tensor:
         action = batch['action'][:, :-1] / self.model.action_scale
         guessed = self.model.inverse_dynamics(latents[:, :-1], latents[:, 1:])
-        return {'variance': losses.variance_hinge(flat), 'covariance': losses.covariance(flat),
-                'inverse_dynamics': losses.smooth_l1(guessed, action)}
+        return losses.smooth_l1(guessed, action)
 
     def starts(self, length: int) -> list[int]:
         """Frames from which futures are imagined, spread over what the window allows."""
@@ -115,7 +125,7 @@ class Objective(nn.Module):
         count = min(self.horizon.starts, last - first + 1)
         return torch.linspace(first, last, count).round().long().tolist()
 
-    def _rollout(self, states: Tensor, latents: Tensor,
+    def _rollout(self, states: Tensor, latents: Tensor, targets: Tensor,
                  batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Imagine from several frames at once; read all heads from seen and imagined states."""
         steps = self.horizon.predicted
@@ -128,7 +138,8 @@ class Objective(nn.Module):
             torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps),
             windows(states, 1, steps))
         future = imagined[:, 1:]
-        prediction = (self.model.latent_of(future) - windows(latents, 1, steps)).pow(2).mean()
+        predicted = self.method.terms(latents, self.model.latent_of(future),
+                                      windows(targets, 1, steps))
 
         scale = self.model.pose_change.scale
         moved = batch['proprio'][..., :3] / scale
@@ -141,7 +152,7 @@ class Objective(nn.Module):
             future, windows(batch['clearance'], 1, steps))
         reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
             future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
-        return {'prediction': prediction, 'pose_change': pose_loss,
+        return {**predicted, 'pose_change': pose_loss,
                 'clearance': clearance_loss, 'time_to_reach': reach_loss,
                 'latent_variable': divergence}
 
@@ -158,7 +169,7 @@ class Objective(nn.Module):
         count = model.spec.architecture.ensemble
         rows = torch.arange(len(state), device=state.device)
         informed = ((rows // count) % 2).to(state.dtype)[:, None]
-        normalised = actions / model.action_scale
+        normalised = model.condition(actions)
         states, told = [state], []
         for action, truth in zip(normalised.unbind(1), after.detach().unbind(1)):
             mean, log_variance = model.infer_variable(states[-1], action, truth)
@@ -168,7 +179,7 @@ class Objective(nn.Module):
             told.append(losses.gaussian_kl(mean[informed[:, 0] > 0], log_variance[
                 informed[:, 0] > 0], FREE_NATS))
         stacked = torch.stack(states, 1)
-        return (stacked, model.pose_change(stacked[:, :-1], normalised),
+        return (stacked, model.pose_change(stacked[:, :-1], actions / model.action_scale),
                 torch.stack(told).mean())
 
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:

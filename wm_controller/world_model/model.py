@@ -6,7 +6,7 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.world_model.dynamics import Predictor, StateFilter, VariableInference
-from wm_controller.world_model.encoder import ConvEncoder
+from wm_controller.world_model.encoders import make_encoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.heads import (
     CLEARANCE_MIN,
@@ -31,7 +31,7 @@ class WorldModel(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = ConvEncoder(spec)
+        self.encoder = make_encoder(spec)
         self.filter = StateFilter(spec)
         self.predictor = Predictor(spec)
         self.infer_variable = VariableInference(spec) if (
@@ -68,12 +68,18 @@ class WorldModel(nn.Module):
         Predict, then correct: what the filter compares with the camera is what it expected after
         the action, so that what has left the view moves on with the predictor's knowledge.
         """
-        return self.filter(self.predict(state, action), latent, action / self.action_scale,
+        return self.filter(self.predict(state, action), latent, self.condition(action),
                            proprio / self.proprio_scale)
 
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
-        return self.predictor(state, action / self.action_scale)
+        return self.predictor(state, self.condition(action))
+
+    def condition(self, action: Tensor) -> Tensor:
+        """What states are carried forward under: the normalised action, or none of it."""
+        normalised = action / self.action_scale
+        conditioned = self.spec.architecture.action_conditioned
+        return normalised if conditioned else torch.zeros_like(normalised)
 
     def imagine(self, state: Tensor, actions: Tensor, variable: Tensor | None = None,
                 shared_out: bool = False) -> tuple[Tensor, Tensor]:
@@ -84,12 +90,12 @@ class WorldModel(nn.Module):
         `shared_out` are as in `Predictor`; without them the first member says what it expects.
         """
         states = [state]
-        normalised = actions / self.action_scale
+        normalised = self.condition(actions)
         for t, action in enumerate(normalised.unbind(-2)):
             states.append(self.predictor(
                 states[-1], action, None if variable is None else variable[..., t, :], shared_out))
         stacked = torch.stack(states, -2)
-        return stacked, self.pose_change(stacked[..., :-1, :], normalised)
+        return stacked, self.pose_change(stacked[..., :-1, :], actions / self.action_scale)
 
     def draw_variable(self, *shape: int, generator: torch.Generator | None = None
                       ) -> Tensor | None:

@@ -32,7 +32,7 @@ def disagreement(model: WorldModel, states: Tensor, actions: Tensor) -> Tensor:
     Root of the variance over members of the next state, mean over its dimensions (as in Sekar et
     al., Plan2Explore, 2020): (...). The trunk is shared, so that this costs little.
     """
-    after = model.predictor.opinions(states, actions / model.action_scale)
+    after = model.predictor.opinions(states, model.condition(actions))
     return after.var(0, unbiased=False).mean(-1).sqrt()
 
 
