@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wm_controller.data.windows import Windows
 from wm_controller.safety.geometry import relative, wrap_angle
+from wm_controller.training.image_reach import draw_goals
 
 GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
 GOAL_PICTURE_MAX_TURN = 1.3  # and turned by no more, rad: the views could share nothing
@@ -22,9 +23,13 @@ class Sampler:
     """Draws batches; windows in which something is near come more often, as they matter more."""
 
     def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
-                 near_weight: float = 1.0) -> None:
-        """`near_weight`: how many times as likely as others windows with things < NEAR_M are."""
+                 near_weight: float = 1.0, image_reach: bool = False) -> None:
+        """`near_weight`: how many times as likely as others windows with things < NEAR_M are.
+
+        `image_reach`: draw the goals of `image_reach.draw_goals` too.
+        """
         self._windows, self._seed, self._reach = windows, seed, reach_max_steps
+        self._image_reach = image_reach
         clearance = windows.column('clearance')
         nearest = np.nan_to_num(clearance, nan=np.inf).min(-1, initial=np.inf)
         count = np.concatenate([[0], np.cumsum(nearest < NEAR_M)])
@@ -37,11 +42,11 @@ class Sampler:
         drawn = rng.random(batch) * self._cumulative[-1]
         indices = np.minimum(np.searchsorted(self._cumulative, drawn, side='right'),
                              len(self._windows) - 1)
-        return assemble(self._windows, indices, rng, self._reach)
+        return assemble(self._windows, indices, rng, self._reach, self._image_reach)
 
 
 def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
-             reach_max_steps: int) -> dict[str, Tensor]:
+             reach_max_steps: int, image_reach: bool = False) -> dict[str, Tensor]:
     """Gather windows and add goals; see `objective.Objective` for names and shapes."""
     columns = windows.batch(indices)
     rows = windows.starts[indices]
@@ -70,6 +75,8 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
         'reach_goal': goal, 'reach_time': steps * period[:, None],
         'goal_pixels': windows.images(picture_row), 'goal_pose': picture_pose,
     }
+    if image_reach:
+        arrays.update(draw_goals(windows, indices, rng))
     return {name: torch.from_numpy(np.ascontiguousarray(
         values if values.dtype == np.uint8 else values.astype(np.float32)))
         for name, values in arrays.items()}

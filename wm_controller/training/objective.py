@@ -10,6 +10,7 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.training import losses
+from wm_controller.training.image_reach import image_reach_loss
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
@@ -29,6 +30,7 @@ class Weights:
     pose_change: float = 2.0
     time_to_reach: float = 0.1
     goal_pose: float = 1.0
+    image_reach: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Objective(nn.Module):
     A batch holds `pixels` (B, L, H, W, 3), `action` and `previous_action` (B, L, 2), `proprio`
     (B, L, 5) with `seen_proprio`, what of it the filter is shown, `clearance` (B, L, K),
     `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s, `goal_pixels`
-    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here.
+    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here; for a model with
+    `image_reach` also what `image_reach.draw_goals` returns.
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
@@ -89,12 +92,12 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
-        _, goal_features = self.encode(batch['goal_pixels'])
         states = self.filter(latents, batch)
         terms = {
             **self._anti_collapse(latents, batch),
             **self._rollout(states, latents, batch),
-            'goal_pose': self._goal_pose(features, goal_features, batch),
+            'goal_pose': self._goal_pose(features, batch) if self.weights.goal_pose else (
+                latents.new_zeros(())),
         }
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)),
                     start=latents.new_zeros(()))
@@ -138,8 +141,16 @@ class Objective(nn.Module):
             future, windows(batch['clearance'], 1, steps))
         reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
             future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
-        return {'prediction': prediction, 'pose_change': pose_loss,
-                'clearance': clearance_loss, 'time_to_reach': reach_loss}
+        image_loss = states.new_zeros(())
+        if self.model.spec.architecture.image_reach:
+            goals, _ = self.encode(batch['reach_pixels'])
+            asked = batch['reach_steps'].transpose(1, 2)  # (B, L, G), to be cut like the others
+            image_loss = image_reach_loss(
+                self.model, states, goals, batch['reach_steps'], batch['place']
+            ) + image_reach_loss(self.model, future, goals.repeat(len(starts), 1, 1),
+                                 windows(asked, 1, steps).transpose(1, 2))
+        return {'prediction': prediction, 'pose_change': pose_loss, 'clearance': clearance_loss,
+                'time_to_reach': reach_loss, 'image_reach': image_loss}
 
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:
         log_metres = self.model.clearance_head(states)
@@ -153,8 +164,8 @@ class Objective(nn.Module):
         guess = self.model.time_to_reach(states, torch.nan_to_num(goal))
         return losses.pinball(guess, torch.where(known, time, torch.nan), REACH_QUANTILE)
 
-    def _goal_pose(self, features: Tensor, goal_features: Tensor,
-                   batch: dict[str, Tensor]) -> Tensor:
+    def _goal_pose(self, features: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        _, goal_features = self.encode(batch['goal_pixels'])
         length = features.shape[1]
         views = torch.linspace(0, length - 1, min(GOAL_VIEWS, length)).round().long().tolist()
         here = torch.cat([features[:, t] for t in views])

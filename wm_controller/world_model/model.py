@@ -15,6 +15,7 @@ from wm_controller.world_model.heads import (
     PoseChangeHead,
     TimeToReachHead,
 )
+from wm_controller.world_model.reach import ImageReachHead
 from wm_controller.world_model.spec import ModelSpec
 
 
@@ -40,6 +41,8 @@ class WorldModel(nn.Module):
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
+        if spec.architecture.image_reach:
+            self.image_reach = ImageReachHead(spec)
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)
@@ -92,3 +95,10 @@ class WorldModel(nn.Module):
         """Return clearance quantiles (..., 3, K) in metres for states (..., S)."""
         log_metres = self.clearance_head(state)
         return log_metres.exp().clamp(CLEARANCE_MIN, self.spec.clearance_max)
+
+    def time_to_image(self, state: Tensor, goal_latent: Tensor) -> Tensor:
+        """Return the time (...,) s from states (..., S) to pictures' latents (..., E), broadcast.
+
+        Raises AttributeError for a model without `Architecture.image_reach`.
+        """
+        return torch.expm1(self.image_reach(state, goal_latent)) * self.spec.step_period_s

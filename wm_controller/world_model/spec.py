@@ -13,13 +13,14 @@ SCHEMA = 'wm_controller_bundle/1'
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the networks."""
+    """Widths of the networks, and which of those there are that not every model has."""
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
     head_hidden: int = 128
+    image_reach: bool = False
 
 
 @dataclass(frozen=True)
