@@ -20,7 +20,7 @@ from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.evaluation.tworoom import TASKS
 from wm_controller.evaluation.tworoom_data import convert
-from wm_controller.evaluation.tworoom_pipe import receive, send, shrink
+from wm_controller.evaluation.tworoom_pipe import receive, send
 from wm_controller.evaluation.tworoom_planner import HORIZON_STEPS, REPLAN_STEPS, TwoRoomPlanner
 from wm_controller.evaluation.tworoom_program import choose_starts
 from wm_controller.evaluation.tworoom_table import below_aim, summarise
@@ -205,12 +205,13 @@ def test_the_planner_reaches_goals_and_leaves_alone_who_is_there():
     position = np.array([[100.0, 100.0], [50.0, 60.0], [10.0, 10.0]])
     goal = np.array([[140.0, 60.0], [50.0, 110.0], [200.0, 200.0]])
     done = np.array([False, False, True])
+    moved = np.zeros((3, 2))
     planner.begin(seen(goal))
-    for step in range(15):
+    for _ in range(15):
         action = planner.act(seen(position), position, done)
         assert (np.abs(action) <= 1 + 1e-6).all() and not action[2].any()
-        if step == 1:  # what the last action did is what odometry shows
-            np.testing.assert_allclose(model.proprio[:, 0].numpy(), 0.05 * moved[:2, 0], atol=1e-4)
+        # What the last action did is what odometry shows.
+        np.testing.assert_allclose(model.proprio[:, 0].numpy(), 0.05 * moved[:2, 0], atol=1e-4)
         moved = action
         position = position + 5 * action
     assert np.linalg.norm(position[:2] - goal[:2], axis=1).max() < 8
