@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench indoor colcon-test readme clean
+.PHONY: help venv demo test lint bench tworoom-env indoor colcon-test readme clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,6 +53,20 @@ lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
 bench: $(READY) ## speed and memory, beside peers
 	@.ci/system-packages drive
 	$(WM) bench $(BENCH_ARGS)
+
+# The public benchmark's package wants versions of its own: never install it into .venv. torch comes
+# first, so that a CPU build that pip is pointed at is taken.
+SWM := .venv-swm
+
+tworoom-env: $(SWM)/.ready ## the environment of `wm benchmark tworoom`, .venv-swm (2 GB)
+
+$(SWM)/.ready: Makefile
+	@test -x $(SWM)/bin/python || $(PYTHON) -m venv $(SWM)
+	$(SWM)/bin/pip install -q 'torch==2.13.0'
+	$(SWM)/bin/pip install -q 'torch==2.13.0' 'torchvision==0.28.0' 'stable-worldmodel==0.1.1' \
+	  'transformers==5.23.0' h5py hdf5plugin 'imageio[ffmpeg]' opencv-python-headless pygame pymunk \
+	  shapely
+	@touch $@
 
 # 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes.
 INDOOR_MINUTES ?= 240

@@ -22,7 +22,7 @@ from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
 
 TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16, ensemble=3, latent_variable=4, carry_latent=True)
+                    head_hidden=16, ensemble=3, latent_variable=4, image_reach=True)
 
 
 def options(tmp_path, **changes):

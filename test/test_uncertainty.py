@@ -18,7 +18,7 @@ from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import Architecture, ModelSpec
 
 FULL = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16, ensemble=3, latent_variable=4, carry_latent=True)
+                    head_hidden=16, ensemble=3, latent_variable=4)
 
 
 @pytest.fixture
@@ -30,30 +30,23 @@ def model():
     return model
 
 
-def test_the_state_carries_what_was_seen_and_expects_to_see_it_again(model):
-    latent = torch.randn(2, 24)
-    state = model.observe(model.initial_state(2), latent, torch.zeros(2, 2), torch.zeros(2, 5))
-    assert state.shape == (2, 32 + 24)
-    assert torch.equal(model.latent_of(state), latent)
-
-
 def test_members_and_drawn_variables_make_futures_differ_and_nothing_else_does(model):
-    state, actions = torch.randn(3, 56), torch.rand(3, 5, 2)
+    state, actions = torch.randn(3, 32), torch.rand(3, 5, 2)
     found = uncertainty.futures(model, state, actions, 2, torch.Generator().manual_seed(1))
     again = uncertainty.futures(model, state, actions, 2, torch.Generator().manual_seed(1))
     other = uncertainty.futures(model, state, actions, 2, torch.Generator().manual_seed(2))
-    assert found.shape == (6, 3, 6, 56)
+    assert found.shape == (6, 3, 6, 32)
     assert torch.equal(found, again) and not torch.allclose(found, other)
     assert torch.equal(found[0, :, 0], state)
     # Sample p is of member p modulo their number: without z, samples 0 and 3 are the same.
-    plain, _ = model.imagine(state.expand(6, 3, 56), actions.expand(6, 3, 5, 2), shared_out=True)
+    plain, _ = model.imagine(state.expand(6, 3, 32), actions.expand(6, 3, 5, 2), shared_out=True)
     assert torch.equal(plain[0], plain[3]) and not torch.allclose(plain[0], plain[1])
     assert torch.allclose(plain[0], model.imagine(state, actions)[0], atol=1e-6)
 
 
 def test_members_that_are_the_same_do_not_disagree(model):
     model.requires_grad_(False)
-    state, actions = torch.randn(8, 56), torch.rand(8, 2)
+    state, actions = torch.randn(8, 32), torch.rand(8, 2)
     assert float(uncertainty.disagreement(model, state, actions).min()) > 0
     for member in model.predictor.other_updates:
         member.load_state_dict(model.predictor.update.state_dict())
@@ -63,7 +56,7 @@ def test_members_that_are_the_same_do_not_disagree(model):
 def test_the_ensemble_agrees_where_it_was_taught_and_not_elsewhere():
     """Members taught one dynamics on some states agree there more than far from them."""
     torch.manual_seed(0)
-    spec = ModelSpec(architecture=dataclasses.replace(FULL, latent_variable=0, carry_latent=False))
+    spec = ModelSpec(architecture=dataclasses.replace(FULL, latent_variable=0))
     model = WorldModel(spec)
     optimizer = torch.optim.Adam(model.predictor.parameters(), lr=3e-3)
     taught = 0.5 * torch.randn(512, 32).clamp(-1, 1)
@@ -132,7 +125,7 @@ def test_what_came_tells_z_in_training_and_the_loss_reaches_every_member():
 
 def test_the_planner_sees_one_expected_future_and_drawn_ones_that_candidates_share(model):
     imagination = Imagination(model, [0.1] * 8, drawn=2, seed=4)
-    state, actions = torch.randn(1, 56), np.zeros((5, 12, 2))
+    state, actions = torch.randn(1, 32), np.zeros((5, 12, 2))
     goal = np.array([1.0, 0.0])
     future = imagination(state, actions, goal, imagination.draw(12))
     assert future.clearance.shape == (3, 5, 6, 15) and future.time_to_reach.shape == (3, 5, 6)
@@ -149,7 +142,7 @@ def test_without_ensemble_and_variable_nothing_is_claimed_about_them():
     spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()),
                      architecture=dataclasses.replace(FULL, ensemble=1, latent_variable=0))
     imagination = Imagination(WorldModel(spec).eval())
-    future = imagination(torch.randn(1, 56), np.zeros((4, 12, 2)), None, imagination.draw(12))
+    future = imagination(torch.randn(1, 32), np.zeros((4, 12, 2)), None, imagination.draw(12))
     assert len(future.clearance) == 1 and (future.disagreement == 1).all()
 
 

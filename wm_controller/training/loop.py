@@ -45,6 +45,7 @@ class TrainingOptions:
     near_weight: float = 3.0
     mirror: bool = True
     exchange_colours: bool = True
+    jitter_colours: bool = True
     threads: int = 0
     half_precision: bool | None = None
     max_memory_gb: float = 2.5
@@ -143,7 +144,8 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
     model: WorldModel = objective.module.model
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     seed = options.seed * 65536 + fabric.global_rank
-    sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight)
+    sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight,
+                              model.spec.architecture.image_reach)
     last, last_processor = time.monotonic(), time.process_time()
     said = kept = -math.inf
     objective.train()
@@ -201,9 +203,12 @@ def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
         data = augment.mirror(data, chosen.to(data['pixels'].device))
     if options.exchange_colours:
         data = augment.exchange_colours(data, generator)
-    data['pixels'] = augment.jitter_colours(data['pixels'], generator)
-    data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
-                                                 generator).squeeze(1)
+    if options.jitter_colours:
+        data['pixels'] = augment.jitter_colours(data['pixels'], generator)
+        data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
+                                                     generator).squeeze(1)
+        if 'reach_pixels' in data:
+            data['reach_pixels'] = augment.jitter_colours(data['reach_pixels'], generator)
     blind = torch.rand(options.batch, 1, 1, generator=generator) < options.proprio_dropout
     data['seen_proprio'] = data['proprio'].masked_fill(blind.to(data['proprio'].device), math.nan)
     return data
@@ -239,7 +244,7 @@ def _identity(datasets: list[Dataset], options: TrainingOptions,
             'initial': initial.digest if initial else None,
             'batch': options.batch, 'window': options.window,
             'near_weight': options.near_weight, 'mirror': options.mirror,
-            'exchange_colours': options.exchange_colours,
+            'exchange_colours': options.exchange_colours, 'jitter_colours': options.jitter_colours,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
             'weights': asdict(options.weights), 'horizon': asdict(options.horizon),

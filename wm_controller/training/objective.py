@@ -12,6 +12,7 @@ from torch import nn, Tensor
 from wm_controller.training import losses
 from wm_controller.training.collapse.method import Method
 from wm_controller.training.collapse.vicreg import VICReg
+from wm_controller.training.image_reach import image_reach_loss
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
@@ -27,19 +28,20 @@ class Weights:
     A way to train without collapse (`collapse/`) has its terms among them; others have none.
     """
 
-    prediction: float = 1.0
+    prediction: float = 8.0
     variance: float = 8.0
     covariance: float = 0.125
     inverse_dynamics: float = 0.5
     clearance: float = 4.0
     pose_change: float = 2.0
     time_to_reach: float = 0.1
-    goal_pose: float = 1.0
+    goal_pose: float = 2.0
     latent_variable: float = 0.01
     sigreg: float = 0.05
     mmcr: float = 8.0
     coding_rate: float = 8.0
     contrastive: float = 1.0
+    image_reach: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Objective(nn.Module):
     A batch holds `pixels` (B, L, H, W, 3), `action` and `previous_action` (B, L, 2), `proprio`
     (B, L, 5) with `seen_proprio`, what of it the filter is shown, `clearance` (B, L, K),
     `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s, `goal_pixels`
-    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here.
+    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here; for a model with
+    `image_reach` also what `image_reach.draw_goals` returns.
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
@@ -101,14 +104,14 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
-        _, goal_features = self.encode(batch['goal_pixels'])
         states = self.filter(latents, batch)
         with self._precision(batch['pixels']):
             targets = self.method.targets(batch['pixels'], latents, self.model)
         terms = {
             'inverse_dynamics': self._inverse_dynamics(latents, batch),
             **self._rollout(states, latents, targets, batch),
-            'goal_pose': self._goal_pose(features, goal_features, batch),
+            'goal_pose': self._goal_pose(features, batch) if self.weights.goal_pose else (
+                latents.new_zeros(())),
         }
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
                      if f.name in terms), start=latents.new_zeros(()))
@@ -152,9 +155,17 @@ class Objective(nn.Module):
             future, windows(batch['clearance'], 1, steps))
         reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
             future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
+        image_loss = states.new_zeros(())
+        if self.model.spec.architecture.image_reach:
+            goals, _ = self.encode(batch['reach_pixels'])
+            asked = batch['reach_steps'].transpose(1, 2)  # (B, L, G), to be cut like the others
+            image_loss = image_reach_loss(
+                self.model, states, goals, batch['reach_steps'], batch['place']
+            ) + image_reach_loss(self.model, future, goals.repeat(len(starts), 1, 1),
+                                 windows(asked, 1, steps).transpose(1, 2))
         return {**predicted, 'pose_change': pose_loss,
                 'clearance': clearance_loss, 'time_to_reach': reach_loss,
-                'latent_variable': divergence}
+                'latent_variable': divergence, 'image_reach': image_loss}
 
     def _imagine(self, state: Tensor, actions: Tensor, after: Tensor
                  ) -> tuple[Tensor, Tensor, Tensor]:
@@ -194,8 +205,8 @@ class Objective(nn.Module):
         guess = self.model.time_to_reach(states, torch.nan_to_num(goal))
         return losses.pinball(guess, torch.where(known, time, torch.nan), REACH_QUANTILE)
 
-    def _goal_pose(self, features: Tensor, goal_features: Tensor,
-                   batch: dict[str, Tensor]) -> Tensor:
+    def _goal_pose(self, features: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        _, goal_features = self.encode(batch['goal_pixels'])
         length = features.shape[1]
         views = torch.linspace(0, length - 1, min(GOAL_VIEWS, length)).round().long().tolist()
         here = torch.cat([features[:, t] for t in views])

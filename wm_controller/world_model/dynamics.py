@@ -12,16 +12,11 @@ ACTION = 2
 
 
 class StateFilter(nn.Module):
-    """s(t) from what was expected of it, the latent h(t), the action since t-1, and odometry.
-
-    Where the latent is carried, the state is (memory, latent): what is seen replaces what was
-    expected to be seen.
-    """
+    """s(t) from what was expected of it, the latent h(t), the action since t-1, and odometry."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         a = spec.architecture
-        self.memory, self.carried = a.state, a.carry_latent
         self.cell = nn.GRUCell(a.latent + ACTION + PROPRIO + 1, a.state)
 
     def forward(self, state: Tensor, latent: Tensor, action: Tensor, proprio: Tensor) -> Tensor:
@@ -32,8 +27,7 @@ class StateFilter(nn.Module):
         known = torch.isfinite(proprio).all(-1, keepdim=True)
         proprio = torch.where(known, proprio, torch.zeros_like(proprio))
         inputs = torch.cat([latent, action, proprio, known.to(latent.dtype)], -1)
-        memory = self.cell(inputs, state[..., :self.memory])
-        return torch.cat([memory, latent.to(memory.dtype)], -1) if self.carried else memory
+        return self.cell(inputs, state)
 
 
 class Predictor(nn.Module):
@@ -47,18 +41,17 @@ class Predictor(nn.Module):
         super().__init__()
         a = spec.architecture
         self.trunk = nn.Sequential(
-            nn.Linear(a.state_width + ACTION, a.predictor_hidden),
+            nn.Linear(a.state + ACTION, a.predictor_hidden),
             nn.LayerNorm(a.predictor_hidden), nn.SiLU(),
             nn.Linear(a.predictor_hidden, a.predictor_hidden), nn.SiLU())
-        self.memory = a.state
-        self.update = nn.Linear(a.predictor_hidden, 2 * a.state_width)
+        self.update = nn.Linear(a.predictor_hidden, 2 * a.state)
         self.other_updates = nn.ModuleList(
-            nn.Linear(a.predictor_hidden, 2 * a.state_width) for _ in range(a.ensemble - 1))
+            nn.Linear(a.predictor_hidden, 2 * a.state) for _ in range(a.ensemble - 1))
         self.variable = nn.Linear(a.latent_variable + 1, a.predictor_hidden, bias=False) if (
             a.latent_variable) else None
         with torch.no_grad():  # begin near "nothing changes", the floor that must be beaten
             for update in self.members:
-                update.bias[:a.state_width].fill_(-1.0)
+                update.bias[:a.state].fill_(-1.0)
             if self.variable is not None:
                 self.variable.weight.zero_()
 
@@ -82,12 +75,12 @@ class Predictor(nn.Module):
                 update[i::count] = member(hidden[i::count])
         else:
             update = self.update(hidden)
-        return self._updated(state, update)
+        return _updated(state, update)
 
     def opinions(self, state: Tensor, action: Tensor) -> Tensor:
         """What each of the M members expects to follow: (M, ..., S)."""
         hidden = self._hidden(state, action, None)
-        return torch.stack([self._updated(state, member(hidden)) for member in self.members])
+        return torch.stack([_updated(state, member(hidden)) for member in self.members])
 
     def _hidden(self, state: Tensor, action: Tensor, variable: Tensor | None) -> Tensor:
         hidden: Tensor = self.trunk[0](torch.cat([state, action], -1))
@@ -97,10 +90,10 @@ class Predictor(nn.Module):
             hidden = layer(hidden)
         return hidden
 
-    def _updated(self, state: Tensor, update: Tensor) -> Tensor:
-        gate, value = update.to(state.dtype).chunk(2, -1)  # the state keeps full precision
-        memory, latent = value[..., :self.memory], value[..., self.memory:]
-        return torch.lerp(state, torch.cat([torch.tanh(memory), latent], -1), torch.sigmoid(gate))
+
+def _updated(state: Tensor, update: Tensor) -> Tensor:
+    gate, value = update.to(state.dtype).chunk(2, -1)  # the state keeps full precision
+    return torch.lerp(state, torch.tanh(value), torch.sigmoid(gate))
 
 
 class VariableInference(nn.Module):
@@ -110,7 +103,7 @@ class VariableInference(nn.Module):
         super().__init__()
         a = spec.architecture
         self.body = nn.Sequential(
-            nn.Linear(2 * a.state_width + ACTION, a.head_hidden), nn.LayerNorm(a.head_hidden),
+            nn.Linear(2 * a.state + ACTION, a.head_hidden), nn.LayerNorm(a.head_hidden),
             nn.SiLU(), nn.Linear(a.head_hidden, 2 * a.latent_variable))
 
     def forward(self, state: Tensor, action: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:

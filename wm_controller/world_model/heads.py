@@ -24,7 +24,7 @@ class PoseChangeHead(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.body = _mlp(spec.architecture.state_width + ACTION, spec.architecture.head_hidden, 3)
+        self.body = _mlp(spec.architecture.state + ACTION, spec.architecture.head_hidden, 3)
         self.register_buffer('scale', torch.tensor(spec.normalisation.pose_change_scale),
                              persistent=False)
 
@@ -39,7 +39,7 @@ class ClearanceHead(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.directions = max(1, len(spec.clearance_bearings))
-        self.body = _mlp(spec.architecture.state_width, spec.architecture.head_hidden,
+        self.body = _mlp(spec.architecture.state, spec.architecture.head_hidden,
                          self.directions * len(CLEARANCE_QUANTILES))
 
     def forward(self, state: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class TimeToReachHead(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.max_speed = max(spec.action_limits[1], 1e-3)
-        self.body = _mlp(spec.architecture.state_width + 6, spec.architecture.head_hidden, 1)
+        self.body = _mlp(spec.architecture.state + 6, spec.architecture.head_hidden, 1)
 
     def forward(self, state: Tensor, goal: Tensor) -> Tensor:
         """Map states (..., S) and goals (..., 2) m in the base frame to (...,) s."""

@@ -15,6 +15,7 @@ from wm_controller.world_model.heads import (
     PoseChangeHead,
     TimeToReachHead,
 )
+from wm_controller.world_model.reach import ImageReachHead
 from wm_controller.world_model.spec import ModelSpec
 
 
@@ -36,13 +37,14 @@ class WorldModel(nn.Module):
         self.predictor = Predictor(spec)
         self.infer_variable = VariableInference(spec) if (
             spec.architecture.latent_variable) else None
-        self.readout = None if spec.architecture.carry_latent else nn.Linear(
-            spec.architecture.state, spec.architecture.latent)
+        self.readout = nn.Linear(spec.architecture.state, spec.architecture.latent)
         self.pose_change = PoseChangeHead(spec)
         self.clearance_head = ClearanceHead(spec)
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
+        if spec.architecture.image_reach:
+            self.image_reach = ImageReachHead(spec)
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)
@@ -51,7 +53,7 @@ class WorldModel(nn.Module):
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before anything was seen, (batch, S)."""
-        return self.action_scale.new_zeros(batch, self.spec.architecture.state_width)
+        return self.action_scale.new_zeros(batch, self.spec.architecture.state)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode uint8 or float images (B, H, W, 3), RGB 0..255, to latents (B, E)."""
@@ -108,11 +110,16 @@ class WorldModel(nn.Module):
 
     def latent_of(self, state: Tensor) -> Tensor:
         """Return the latent (..., E) that states (..., S) expect to be seen."""
-        if self.readout is None:
-            return state[..., self.spec.architecture.state:]
         return self.readout(state)
 
     def clearance(self, state: Tensor) -> Tensor:
         """Return clearance quantiles (..., 3, K) in metres for states (..., S)."""
         log_metres = self.clearance_head(state)
         return log_metres.exp().clamp(CLEARANCE_MIN, self.spec.clearance_max)
+
+    def time_to_image(self, state: Tensor, goal_latent: Tensor) -> Tensor:
+        """Return the time (...,) s from states (..., S) to pictures' latents (..., E), broadcast.
+
+        Raises AttributeError for a model without `Architecture.image_reach`.
+        """
+        return torch.expm1(self.image_reach(state, goal_latent)) * self.spec.step_period_s

@@ -16,8 +16,8 @@ class Architecture:
     """Widths of the networks, and which encoder (`encoders.py`) makes the latents.
 
     `ensemble`: predictors on one trunk; `latent_variable`: dimensions of z, which is what of the
-    next step neither state nor action tells; 0: none. `carry_latent`: what was seen is a part of
-    the state (Pred(h, s, z, a)), instead of what a memory of width `state` kept of it.
+    next step neither state nor action tells; 0: none.
+    `image_reach`: the head that judges the time to goal pictures.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
     Without `action_conditioned`, states are carried forward as if every action were zero.
     """
@@ -29,19 +29,14 @@ class Architecture:
     head_hidden: int = 128
     ensemble: int = 1
     latent_variable: int = 0
-    carry_latent: bool = False
     encoder: str = 'conv'
     backbone_sha256: str = ''
     action_conditioned: bool = True
-
-    @property
-    def state_width(self) -> int:
-        """Width of the whole state: memory, and the latent where it is carried."""
-        return self.state + (self.latent if self.carry_latent else 0)
+    image_reach: bool = False
 
 
 # What `wm train` trains. The defaults above are what a bundle that does not say so has.
-CURRENT = Architecture(ensemble=3, latent_variable=6, carry_latent=True)
+CURRENT = Architecture(ensemble=3, latent_variable=6, image_reach=True)
 
 
 @dataclass(frozen=True)
