@@ -5,6 +5,7 @@
 import torch
 from torch import nn, Tensor
 
+from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.dynamics import Predictor, StateFilter
 from wm_controller.world_model.encoder import ConvEncoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
@@ -40,6 +41,7 @@ class WorldModel(nn.Module):
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
+        self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)

@@ -13,13 +13,14 @@ SCHEMA = 'wm_controller_bundle/1'
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the networks."""
+    """Widths of the networks; without `decoder_channels` there is no decoder."""
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
     head_hidden: int = 128
+    decoder_channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class ModelSpec:
     def _check(self) -> None:
         sizes = (*self.image_size, *self.architecture.encoder_channels, self.architecture.latent,
                  self.architecture.state, self.architecture.predictor_hidden,
-                 self.architecture.head_hidden)
+                 self.architecture.head_hidden, *self.architecture.decoder_channels)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
         scalars = (self.step_period_s, *self.action_limits, *self.clearance_bearings,
