@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
 from wm_controller.planning.config import PilotConfig, RobotLimits
-from wm_controller.planning.contract import Goal, ImageGoal, Observation, Plan, PoseGoal
+from wm_controller.planning.contract import (
+    Goal,
+    ImageGoal,
+    Imagined,
+    Observation,
+    Plan,
+    PoseGoal,
+)
 from wm_controller.planning.estimator import Estimate, Estimator
+from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.objectives import cost, Situation
@@ -50,6 +58,7 @@ class Pilot:
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
         self.imagination = Imagination(bundle.model)
+        self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
         self._stall = recovery.StallDetector(self.config.stalled_after_s,
                                              self.config.stalled_within)
@@ -221,10 +230,13 @@ class Pilot:
 
         shown = _Shown(config.keep_candidates)
 
+        def acted(actions: Floats) -> Floats:
+            mixed = actions.copy()
+            mixed[..., 0, :] = share * pending + (1 - share) * actions[..., 0, :]
+            return mixed
+
         def evaluate(actions: Floats) -> Floats:
-            acted = actions.copy()
-            acted[:, 0] = share * pending + (1 - share) * actions[:, 0]
-            future = self.imagination(estimate.state, acted, goal_in_base)
+            future = self.imagination(estimate.state, acted(actions), goal_in_base)
             costs = cost(future, situation, self.memory, config)
             shown.note(costs, future.poses)
             return costs
@@ -242,7 +254,8 @@ class Pilot:
         v, w = solution.actions[0]
         return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
                        rounds=solution.rounds, path=compose(estimate.pose, shown.best),
-                       candidates=compose(estimate.pose, shown.candidates))
+                       candidates=compose(estimate.pose, shown.candidates),
+                       imagined=Imagined(estimate.state, acted(solution.actions)))
 
 
 class _Shown:
