@@ -3,14 +3,16 @@
 """`wm train`: data sets -> a model bundle with its gates."""
 
 import math
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
+DECODER_SHARE = 0.15  # of the model's training, added behind it
 
 @reports_errors
 def train(
@@ -34,6 +36,11 @@ def train(
     encoder: Annotated[str, typer.Option(
         help='conv (ours), picture (the pixels), or frozen: efficientnet_lite0 or timm/MODEL, '
              'whose weights lie in $WM_BACKBONES.')] = 'conv',
+    decoder_minutes: Annotated[float | None, typer.Option(
+        help='Then train a decoder, to look at what is imagined; 0: none; default: '
+        f'{DECODER_SHARE:.0%} of --minutes or --steps.')] = None,
+    decoder_of: Annotated[str | None, typer.Option(
+        metavar='BUNDLE', help='Train a decoder alone, for this finished bundle.')] = None,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""
@@ -41,7 +48,11 @@ def train(
         raise InputError('--minutes and --steps must be positive and --batch at least 2')
     if output.suffix != '.safetensors':
         raise InputError(f'{output}: name the bundle *.safetensors')
-    from wm_controller.training.loop import train as run
+    if decoder_minutes is not None and decoder_minutes < 0:
+        raise InputError('--decoder-minutes must not be negative; 0 trains none')
+    if decoder_of is not None and decoder_minutes == 0:
+        raise InputError('--decoder-of with --decoder-minutes 0 leaves nothing to do')
+    from wm_controller.training.decoder import decoder_checkpoint_path, DecoderOptions
     from wm_controller.training.loop import TrainingOptions
     from wm_controller.world_model.encoders import with_encoder
     from wm_controller.world_model.spec import CURRENT
@@ -51,6 +62,31 @@ def train(
         initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
         max_memory_gb=max_memory_gb, regulariser=regulariser,
         architecture=with_encoder(CURRENT, encoder))
+    by_steps = steps is not None and decoder_minutes is None
+    for_decoder = DecoderOptions(
+        source=output, output=output, seed=seed, mirror=mirror, threads=threads,
+        restart=restart, max_memory_gb=max_memory_gb,
+        minutes=DECODER_SHARE * minutes if decoder_minutes is None else decoder_minutes,
+        steps=max(1, round(DECODER_SHARE * (steps or 0))) if by_steps else None)
+    if decoder_of is not None:
+        _only_decoder(data, decoder_of, for_decoder, as_json)
+        return
+    unfinished = output.exists() and decoder_checkpoint_path(output).exists() and not restart
+    gates = _finished_gates(output) if unfinished else _model(data, options)
+    result = {'model': str(output), **gates}
+    # One process of a `torchrun` draws the pictures: it is the small part of the work.
+    if decoder_minutes != 0 and int(os.environ.get('RANK', 0)) == 0:
+        result['decoder'] = _decoder(data, for_decoder)
+    emit(result, as_json, _table)
+    if not gates['passed']:
+        raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
+                             'the controller refuses it unless allow_ungated is set')
+
+
+def _model(data: list[Path], options: Any) -> dict[str, Any]:
+    """Train the model, write the bundle, return its gates."""
+    from wm_controller.training.loop import train as run
+
     with progress('training', total=1000) as advance:
         shown = 0.0
 
@@ -62,11 +98,41 @@ def train(
                 f'clearance {terms["clearance"]:.3f}  {rate:.0f} frames/s'))
             shown = 1000 * fraction
 
-        gates = run(data, options, report)
-    emit({'model': str(output), **gates}, as_json, _table)
-    if not gates['passed']:
-        raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
-                             'the controller refuses it unless allow_ungated is set')
+        return run(data, options, report)
+
+
+def _finished_gates(output: Path) -> dict[str, Any]:
+    """Gates of a model that is done, where a run was stopped while the decoder was trained."""
+    from wm_controller.world_model.bundle import load_bundle
+
+    return load_bundle(output).gates
+
+
+def _decoder(data: list[Path], options: Any) -> dict[str, Any]:
+    """Train a decoder into a bundle; returns its record."""
+    from wm_controller.training.decoder import train_decoder
+
+    with progress('decoder', total=1000) as advance:
+        shown = 0.0
+
+        def report(state, fraction, terms):  # type: ignore[no-untyped-def]
+            nonlocal shown
+            advance(1000 * fraction - shown, description=f'decoder  {terms["absolute"]:.3f}')
+            shown = 1000 * fraction
+
+        return train_decoder(data, options, report)
+
+
+def _only_decoder(data: list[Path], source: str, options: Any, as_json: bool) -> None:
+    import dataclasses
+
+    from wm_controller.world_model.bundle import load_bundle
+
+    bundle = load_bundle(source)
+    record = _decoder(data, dataclasses.replace(options, source=bundle.path))
+    emit({'model': str(options.output), 'decoder': record}, as_json, lambda result: (
+        f'{result["model"]}: decoder of {record["parameters"]} parameters, '
+        f'{record["minutes"]:g} minutes, mean absolute error {record["loss"]["absolute"]:.3f}'))
 
 
 def _table(result):  # type: ignore[no-untyped-def]

@@ -5,6 +5,7 @@
 import torch
 from torch import nn, Tensor
 
+from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.dynamics import Predictor, StateFilter, VariableInference
 from wm_controller.world_model.encoders import make_encoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
@@ -45,6 +46,7 @@ class WorldModel(nn.Module):
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
         if spec.architecture.image_reach:
             self.image_reach = ImageReachHead(spec)
+        self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)

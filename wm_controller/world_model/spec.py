@@ -17,7 +17,8 @@ class Architecture:
 
     `ensemble`: predictors on one trunk; `latent_variable`: dimensions of z, which is what of the
     next step neither state nor action tells; 0: none.
-    `image_reach`: the head that judges the time to goal pictures.
+    `image_reach`: the head that judges the time to goal pictures; without `decoder_channels`
+    there is no decoder.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
     Without `action_conditioned`, states are carried forward as if every action were zero.
     """
@@ -33,6 +34,7 @@ class Architecture:
     backbone_sha256: str = ''
     action_conditioned: bool = True
     image_reach: bool = False
+    decoder_channels: tuple[int, ...] = ()
 
 
 # What `wm train` trains. The defaults above are what a bundle that does not say so has.
@@ -89,7 +91,7 @@ class ModelSpec:
     def _check(self) -> None:
         sizes = (*self.image_size, *self.architecture.encoder_channels, self.architecture.latent,
                  self.architecture.state, self.architecture.predictor_hidden,
-                 self.architecture.head_hidden)
+                 self.architecture.head_hidden, *self.architecture.decoder_channels)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
         if not 1 <= self.architecture.ensemble <= 16 or not (
