@@ -20,7 +20,9 @@ from wm_controller.training import augment, batches, checkpoint
 from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
+from wm_controller.training.monitor import Monitor
 from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.samples import Sample, sample_futures
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
 from wm_controller.world_model.model import WorldModel
@@ -67,6 +69,7 @@ class Progress:
     elapsed_s: float = 0.0
     frames: int = 0
     processor_s: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)  # what the monitor saw
 
     def fraction(self, options: TrainingOptions) -> float:
         """Share of the run that is done, 0..1."""
@@ -76,13 +79,25 @@ class Progress:
         return min(1.0, spent / max(1e-6, options.minutes * 60))
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves beside the bundle: for a report that people look at."""
+
+    gates: dict[str, Any]
+    curve: list[dict[str, Any]]
+    samples: list[Sample]
+    record: dict[str, Any]
+
+
 Report = Callable[[Progress, float, dict[str, float]], None]
 
 
-def train(paths: list[Path], options: TrainingOptions, report: Report) -> dict[str, Any]:
+def train(paths: list[Path], options: TrainingOptions, report: Report,
+          on_end: Callable[[Outcome], None] | None = None) -> dict[str, Any]:
     """Train on data sets, write the bundle, return its gates.
 
-    `report(progress, fraction, terms)` is called about once a second. Raises InputError where the
+    `report(progress, fraction, terms)` is called about once a second; `on_end` when the bundle is
+    written. Raises InputError where the
     data do not fit together or the checkpoint beside the output is of another run.
     """
     if options.threads:
@@ -91,14 +106,14 @@ def train(paths: list[Path], options: TrainingOptions, report: Report) -> dict[s
     try:
         windows = Windows(datasets, options.window, max_memory_gb=options.max_memory_gb)
         training, held_out = windows.split(options.held_out, seed=0)
-        return _run(datasets, training, held_out, options, report)
+        return _run(datasets, training, held_out, options, report, on_end)
     finally:
         for data in datasets:
             data.close()
 
 
 def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options: TrainingOptions,
-         report: Report) -> dict[str, Any]:
+         report: Report, on_end: Callable[[Outcome], None] | None) -> dict[str, Any]:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
     method = methods.method_class(options.regulariser)
@@ -126,21 +141,25 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
             checkpoint.save_checkpoint(path, objective, optimizer,
                                        {**asdict(progress), 'identity': identity})
 
-    _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep)
+    monitor = Monitor(objective, held_out) if fabric.is_global_zero else None
+    _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep,
+             monitor)
     keep()
     round_weights(model)
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
+        record = _training_record(datasets, options, progress, training, held_out, initial)
         save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,
-                    training=_training_record(datasets, options, progress, training, held_out,
-                                              initial))
+                    training=record)
         path.unlink(missing_ok=True)
+        if on_end:
+            on_end(Outcome(gates, progress.curve, sample_futures(objective, held_out), record))
     return gates
 
 
 def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
              options: TrainingOptions, progress: Progress, report: Report,
-             keep: Callable[[], None]) -> None:
+             keep: Callable[[], None], monitor: Monitor | None) -> None:
     model: WorldModel = objective.module.model
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     seed = options.seed * 65536 + fabric.global_rank
@@ -166,6 +185,9 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
         fabric.clip_gradients(objective, optimizer, max_norm=1.0)
         optimizer.step()
 
+        if monitor and monitor.due(progress.fraction(options), progress.elapsed_s,
+                                   progress.curve):
+            progress.curve.append(_point(progress, options, terms, monitor))
         now, processor = time.monotonic(), time.process_time()
         progress.iteration += 1
         progress.elapsed_s += now - last
@@ -181,6 +203,16 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
                 keep()
             kept = last = time.monotonic()
             last_processor = time.process_time()
+
+
+def _point(progress: Progress, options: TrainingOptions, terms: dict[str, torch.Tensor],
+           monitor: Monitor) -> dict[str, Any]:
+    """One point of the learning curve: where the run stands, its losses, what the monitor sees."""
+    return {
+        'iteration': progress.iteration, 'elapsed_s': round(progress.elapsed_s, 1),
+        'fraction': round(progress.fraction(options), 4), 'frames': progress.frames,
+        'terms': {name: round(float(term), 5) for name, term in terms.items()},
+        **monitor.measure()}
 
 
 def schedule(fraction: float, warm_up: float = 0.02, floor: float = 0.01) -> float:
