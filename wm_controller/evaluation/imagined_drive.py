@@ -50,7 +50,7 @@ class ImaginedDrive:
 
     def __init__(self, bundle: Bundle, start: Start) -> None:
         """Raise InputError where the bundle has no decoder."""
-        self.world = LearnedWorld(bundle, start.state)
+        self.world = LearnedWorld(bundle, start.state, start.frame)
         self.start, self.bundle = start, bundle
         self.period_s = bundle.spec.step_period_s
         self.steps: list[Step] = []

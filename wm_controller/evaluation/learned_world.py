@@ -35,13 +35,17 @@ class LearnedWorld:
 
     collisions = 0
 
-    def __init__(self, bundle: Bundle, start: torch.Tensor, hfov: float | None = None) -> None:
-        """Begin at state `start` (1, S); raises InputError where the bundle has no decoder."""
+    def __init__(self, bundle: Bundle, start: torch.Tensor, seen: np.ndarray,
+                 hfov: float | None = None) -> None:
+        """Begin at state `start` (1, S), after the frame `seen` (H, W, 3) RGB.
+
+        Raises InputError where the bundle has no decoder.
+        """
         self._decoder, self._model, self._spec = decoder_of(bundle), bundle.model, bundle.spec
         height, width = self._spec.image_size
         self.camera = CameraSpec(width=width, height=height, noise=0.0,
                                  hfov=hfov or self._spec.horizontal_fov or HFOV)
-        self._start = start
+        self._start, self._seen = start, torch.from_numpy(seen.copy())[None]
         self.reset()
 
     def reset(self, pose: np.ndarray | None = None) -> None:
@@ -132,7 +136,7 @@ class LearnedWorld:
 
     def image(self) -> np.ndarray:
         """Decode what the camera would see now: (H, W, 3) uint8 RGB, of the model's size."""
-        return self._decoder.pictures(self.state)[0].numpy()
+        return self._decoder.pictures(self.state[None], self._seen)[0, 0].numpy()
 
     @torch.no_grad()
     def clearance(self) -> np.ndarray:

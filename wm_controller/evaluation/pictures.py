@@ -3,9 +3,10 @@
 """
 How near decoded pictures of imagined states come to the frames that came.
 
-Beside two floors: the *mean image* of the data, and the *last seen frame*, shown for ever. And
-whether the encoder reads a decoded picture as it reads the frame: what counts where the model
-is the world, and its pictures are looked at by a controller.
+Beside three floors: the *mean image* of the data, the *last seen frame*, shown for ever, and the
+mean colour of its *bands*, which is about what the decoder is told of it. And whether the encoder
+reads a decoded picture as it reads the frame: what counts where the model is the world, and its
+pictures are looked at by a controller.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
+from wm_controller.world_model.decoder import BANDS
 from wm_controller.world_model.model import WorldModel
 
 STEPS = (0, 1, 4, 8)
 MEAN_OF = 512  # frames that the mean image is made of
 RESAMPLES = 1000
-NAMES = {'decoded': 'decoded', 'mean': 'mean image', 'last': 'last seen frame'}
+NAMES = {'decoded': 'decoded', 'mean': 'mean image', 'bands': 'bands of the last frame',
+         'last': 'last seen frame'}
 
 
 class PictureScore:
@@ -48,9 +52,10 @@ class PictureScore:
         `latents` (B, T + 1, E) are those of the frames.
         """
         steps = list(STEPS)
-        drawn = self._decoder.pictures(states[:, steps])
+        drawn = self._decoder.pictures(states[:, steps], torch.from_numpy(frames[:, 0]))
         came = frames[:, steps].astype(np.float32)
         guesses = {'decoded': drawn.numpy().astype(np.float32), 'mean': self._mean,
+                   'bands': _bands(frames[:, :1].astype(np.float32)),
                    'last': frames[:, :1].astype(np.float32)}
         found = {}
         for name, guess in guesses.items():
@@ -61,6 +66,12 @@ class PictureScore:
         found['read_error'] = (read - true).pow(2).mean(-1).numpy()
         found['read_still'] = (latents[:, :1] - true).pow(2).mean(-1).numpy()
         return found
+
+
+def _bands(frames: np.ndarray) -> np.ndarray:
+    """Fill each band of frames (..., H, W, 3) with its mean colour."""
+    return np.concatenate([np.broadcast_to(band.mean((-3, -2), keepdims=True), band.shape)
+                           for band in np.array_split(frames, BANDS, axis=-3)], -3)
 
 
 def summarise_pictures(rows: Mapping[str, np.ndarray], episode: np.ndarray) -> dict[str, Any]:

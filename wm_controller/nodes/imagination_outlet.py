@@ -42,14 +42,18 @@ class Film(Protocol):
 
     period_s: float
 
-    def __call__(self, imagined: Imagined, steps: Sequence[int]) -> np.ndarray: ...
+    def __call__(self, imagined: Imagined, seen: np.ndarray, steps: Sequence[int]
+                 ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
 class Job:
-    """One strip to draw: the plan, the steps shown, and the frames that came then (or None)."""
+    """One strip to draw: the plan, the frame it was made from, the steps shown, and the frames
+    that came then (or None).
+    """
 
     plan: Plan
+    seen: np.ndarray
     steps: tuple[int, ...]
     came: tuple[np.ndarray | None, ...]
 
@@ -128,8 +132,11 @@ class ImaginationOutlet:
             found = self._plans.popleft()
         if found is None or found.imagined is None:
             return None
+        seen = self._at(found.stamp, period_s)
+        if seen is None:
+            return None
         steps = shown_steps(len(found.imagined.actions))
-        return Job(found, steps, tuple(
+        return Job(found, seen, steps, tuple(
             self._at(found.stamp + step * period_s, period_s) for step in steps))
 
     def _at(self, stamp: float, period_s: float) -> np.ndarray | None:
@@ -142,7 +149,8 @@ class ImaginationOutlet:
         film = self._film
         if film is None or job.plan.imagined is None:
             return
-        strip = draw_strip(film(job.plan.imagined, job.steps), job.came, job.steps, film.period_s)
+        strip = draw_strip(film(job.plan.imagined, job.seen, job.steps), job.came, job.steps,
+                           film.period_s)
         stamp = job.plan.stamp + job.steps[-1] * film.period_s
         self._publisher.publish(to_image(strip, stamp, self.frame_id))
 

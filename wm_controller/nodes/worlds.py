@@ -58,6 +58,6 @@ def _learned(values: dict[str, Any]) -> tuple[World, str]:
         values['horizontal_fov'])
     assert start.simulator is not None
     start.simulator.close()
-    world = LearnedWorld(bundle, start.state, values['horizontal_fov'])
+    world = LearnedWorld(bundle, start.state, start.frame, values['horizontal_fov'])
     return world, (f'imagined by {bundle.path.name}, as it saw {start.name}: images are '
                    f'{world.camera.width}x{world.camera.height}')

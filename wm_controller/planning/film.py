@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
+from wm_controller.data.images import fit
 from wm_controller.planning.contract import Imagined
 from wm_controller.world_model.attach import decoder_of
 from wm_controller.world_model.bundle import Bundle
@@ -20,10 +21,18 @@ class Film:
         """Raise InputError where the bundle has no decoder."""
         self._model, self._decoder = bundle.model, decoder_of(bundle)
         self.period_s = bundle.spec.step_period_s
+        height, width = bundle.spec.image_size
+        self._size = width, height
 
     @torch.no_grad()
-    def __call__(self, imagined: Imagined, steps: Sequence[int]) -> NDArray[np.uint8]:
-        """Return pictures (len(steps), H, W, 3) uint8 RGB, so many model steps ahead."""
+    def __call__(self, imagined: Imagined, seen: NDArray[np.uint8],
+                 steps: Sequence[int]) -> NDArray[np.uint8]:
+        """Return pictures (len(steps), H, W, 3) uint8 RGB, so many model steps ahead.
+
+        `seen` (any size) RGB is the frame that was planned from.
+        """
+        frame = torch.from_numpy(fit(seen, self._size).copy())[None]
         actions = torch.from_numpy(imagined.actions.astype(np.float32))[None, :max(steps)]
         states, _ = self._model.imagine(imagined.state, actions)
-        return np.asarray(self._decoder.pictures(states[0, list(steps)]).numpy(), np.uint8)
+        pictures = self._decoder.pictures(states[:, list(steps)], frame)
+        return np.asarray(pictures[0].numpy(), np.uint8)

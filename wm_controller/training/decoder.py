@@ -142,8 +142,11 @@ class DecoderObjective(nn.Module):
 
     @torch.no_grad()
     def states(self, batch: dict[str, Tensor], generator: torch.Generator
-               ) -> tuple[Tensor, Tensor]:
-        """Draw states (N, S), half seen and half imagined, and their frames (N, H, W, 3)."""
+               ) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw states (N, S), half seen and half imagined.
+
+        Beside them the palettes (N, P) of the last frames seen, and their own frames (N, H, W, 3).
+        """
         horizon = self._reader.horizon
         seen_frames = horizon.observed + 1
         latents, _ = self._reader.encode(batch['pixels'][:, :seen_frames])
@@ -156,15 +159,17 @@ class DecoderObjective(nn.Module):
         early = torch.randint(2, seen_frames, (PICTURES,), generator=generator)
         later = torch.randint(seen_frames, every.shape[1], (PICTURES,), generator=generator)
         chosen = torch.cat([early, later]).to(every.device)
-        return every[:, chosen].flatten(0, 1), batch['pixels'][:, chosen].flatten(0, 1)
+        palette = self.decoder.palette(batch['pixels'][:, now])
+        return (every[:, chosen].flatten(0, 1), palette.repeat_interleave(2 * PICTURES, 0),
+                batch['pixels'][:, chosen].flatten(0, 1))
 
     def forward(self, batch: dict[str, Tensor], generator: torch.Generator
                 ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
-        states, frames = self.states(batch, generator)
+        states, palette, frames = self.states(batch, generator)
         target = self.decoder.normalised(frames)
         with torch.autocast(states.device.type, torch.bfloat16, enabled=self.half_precision):
-            drawn = self.decoder(states)
+            drawn = self.decoder(states, palette)
             terms = {'absolute': (drawn - target).abs().mean(), 'gradient': _gradient(
                 drawn, target), 'features': self._features(drawn, target)}
         total = (terms['absolute'] + self.options.gradient * terms['gradient']
