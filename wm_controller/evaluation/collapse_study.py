@@ -51,6 +51,7 @@ class Budget:
 
     minutes: float = 4.0
     steps: int | None = None
+    batch: int = 32
     seed: int = 0
     episodes: int = 0  # drives of each model; 0: prediction alone
 
@@ -100,6 +101,7 @@ def _train(
         output=path,
         minutes=budget.minutes,
         steps=budget.steps,
+        batch=budget.batch,
         seed=budget.seed,
         threads=1,
         processor_time=True,
@@ -131,7 +133,7 @@ def _fits(
         spent
         and [each['digest'] for each in record['data']] == digests
         and record['regulariser'] == regulariser
-        and record['seed'] == budget.seed
+        and (record['seed'], record['batch']) == (budget.seed, budget.batch)
         and bundle.spec.architecture == wanted
     )
 
