@@ -86,7 +86,7 @@ class EfficientNetLite0(nn.Module):
                 if isinstance(found := getattr(module, convolution, None), nn.Conv2d):
                     setattr(module, convolution, fuse_conv_bn_eval(found, getattr(module, norm)))
                     setattr(module, norm, nn.Identity())
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map (B, 3, H, W), values 0..255, to (B, 152, *grid)."""
