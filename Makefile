@@ -15,10 +15,10 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench tworoom-env indoor colcon-test readme clean
+.PHONY: help venv demo test lint bench tworoom-env ablation-collapse indoor colcon-test readme clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 venv: $(READY) ## the environment, .venv
 
@@ -67,6 +67,19 @@ $(SWM)/.ready: Makefile
 	  'transformers==5.23.0' h5py hdf5plugin 'imageio[ffmpeg]' opencv-python-headless pygame pymunk \
 	  shapely
 	@touch $@
+
+# Four minutes of one thread for each way, and 30 drives of each.
+COLLAPSE_ARGS ?= --minutes 4 --episodes 30
+
+ablation-collapse: $(READY) ## train every way against collapse for equal time; one table
+	@.ci/system-packages drive
+	@$(BIN)/pip install -q -c constraints.txt -e '.[backbones]'
+	@mkdir -p data
+	test -e data/collapse.h5 || $(WM) collect --rooms 75 --steps 400 --seed 1 -o data/collapse.h5
+	test -e data/held_out.h5 || $(WM) collect --rooms 30 --steps 120 --family evaluation \
+	  --seed 77 -o data/held_out.h5
+	$(WM) benchmark_collapse data/collapse.h5 --held-out data/held_out.h5 -o data/collapse \
+	  $(COLLAPSE_ARGS)
 
 # 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes.
 INDOOR_MINUTES ?= 240

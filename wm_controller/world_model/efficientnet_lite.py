@@ -5,6 +5,7 @@
 import torch
 from torch import nn, Tensor
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # Kernel, stride, expansion, output channels, repetitions (Tan and Le, EfficientNet, 2019,
 # table 1; the Lite variant has ReLU6 and no squeeze-and-excitation).
@@ -13,6 +14,8 @@ STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3)
 STEM = 32
 BATCH_NORM_EPSILON = 1e-3
 PIXEL_MEAN, PIXEL_SCALE = 127.0, 128.0
+CONVOLUTIONS = {'_conv_stem': '_bn0', '_expand_conv': '_bn0', '_depthwise_conv': '_bn1',
+                '_project_conv': '_bn2'}  # each with the normalisation behind it
 FINE, COARSE = 4, 10  # last blocks at strides 8 and 16
 
 
@@ -72,13 +75,23 @@ class EfficientNetLite0(nn.Module):
         self._blocks = nn.ModuleList(blocks)
 
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Take what these layers need of the released weights; raises RuntimeError."""
+        """Take what these layers need of the released weights; raises RuntimeError.
+
+        Batch normalisation is folded into the convolutions: for inference only.
+        """
         self.load_state_dict({name: weights[name] for name in self.state_dict()
                               if name in weights})
+        for module in (self.eval(), *self._blocks):
+            for convolution, norm in CONVOLUTIONS.items():
+                if isinstance(found := getattr(module, convolution, None), nn.Conv2d):
+                    setattr(module, convolution, fuse_conv_bn_eval(found, getattr(module, norm)))
+                    setattr(module, norm, nn.Identity())
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Map (B, 3, H, W), values 0..255, to (B, 152, *grid)."""
         x = (pixels - PIXEL_MEAN) / PIXEL_SCALE
+        x = x.contiguous(memory_format=torch.channels_last)
         x = functional.relu6(self._bn0(self._conv_stem(x)))
         found = []
         for i, block in enumerate(self._blocks):
