@@ -16,7 +16,7 @@ import torch
 from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
-from wm_controller.training import augment, batches, checkpoint
+from wm_controller.training import augment, batches, checkpoint, labels
 from wm_controller.training.gates import measure
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
@@ -48,6 +48,7 @@ class TrainingOptions:
     max_memory_gb: float = 2.5
     checkpoint_every_s: float = 120.0
     restart: bool = False
+    labels: float = 1.0  # share of the training steps that keeps commands, odometry and scan
     architecture: Architecture = field(default_factory=Architecture)
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
@@ -83,6 +84,8 @@ def train(paths: list[Path], options: TrainingOptions, report: Report) -> dict[s
     try:
         windows = Windows(datasets, options.window, max_memory_gb=options.max_memory_gb)
         training, held_out = windows.split(options.held_out, seed=0)
+        training = labels.keep(training, options.labels, options.seed,
+                               bool(options.architecture.latent_action))
         return _run(datasets, training, held_out, options, report)
     finally:
         for data in datasets:
@@ -96,7 +99,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     model = WorldModel(describe(datasets, training, options.architecture))
     objective = Objective(model, options.horizon, options.weights,
                           _half_precision(options, fabric))
-    optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
+                                  lr=options.learning_rate)
     progress, identity = Progress(), _identity(datasets, options)
     path = checkpoint_path(options.output)
     if path.exists() and not options.restart:
@@ -134,6 +138,7 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
     said = kept = -math.inf
     objective.train()
     while progress.fraction(options) < 1.0:
+        torch.manual_seed(seed * 1_000_003 + progress.iteration)  # noise alike after a resume
         generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.iteration)
         data = sampler.sample(options.batch, progress.iteration)
         data = {name: value.to(fabric.device) for name, value in data.items()}
@@ -192,7 +197,8 @@ def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
     return data
 
 
-def _groups(model: WorldModel, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: WorldModel, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimiser: only matrices decay."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     return [{'params': matrices, 'weight_decay': weight_decay},
@@ -221,6 +227,7 @@ def _identity(datasets: list[Dataset], options: TrainingOptions) -> dict[str, An
             'batch': options.batch, 'window': options.window,
             'near_weight': options.near_weight, 'mirror': options.mirror,
             'exchange_colours': options.exchange_colours,
+            'labels': options.labels,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
             'weights': asdict(options.weights), 'horizon': asdict(options.horizon)}
@@ -234,7 +241,7 @@ def _training_record(datasets: list[Dataset], options: TrainingOptions, progress
         'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,
         'frames': progress.frames, 'seed': options.seed, 'batch': options.batch,
         'window': options.window, 'near_weight': options.near_weight,
-        'learning_rate': options.learning_rate,
+        'learning_rate': options.learning_rate, 'labels': options.labels,
         'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
         'training_windows': len(training), 'held_out_windows': len(held_out),
     }

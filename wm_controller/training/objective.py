@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training objective: predict in latent space over several steps, without collapse."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
 from torch import nn, Tensor
 
-from wm_controller.training import losses
+from wm_controller.training import latent_actions, losses
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
@@ -29,6 +29,8 @@ class Weights:
     pose_change: float = 2.0
     time_to_reach: float = 0.1
     goal_pose: float = 1.0
+    latent_bottleneck: float = 0.01
+    latent_command: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,29 @@ class Objective(nn.Module):
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
         _, goal_features = self.encode(batch['goal_pixels'])
-        states = self.filter(latents, batch)
-        terms = {
-            **self._anti_collapse(latents, batch),
-            **self._rollout(states, latents, batch),
+        return self.weighted({
+            **self.of_latents(latents, batch),
             'goal_pose': self._goal_pose(features, goal_features, batch),
-        }
-        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)),
-                    start=latents.new_zeros(()))
+        })
+
+    def of_latents(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the terms that need no more of the pictures than their latents (B, L, E)."""
+        driven, action_terms = latent_actions.substitute(self.model, latents, batch)
+        with self._actions_as_given():
+            states = self.filter(latents, driven)
+            rollout = self._rollout(states, latents, driven)
+        return {**self._anti_collapse(latents, batch), **rollout, **action_terms}
+
+    def weighted(self, terms: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum of terms, and each of them by name, detached."""
+        total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
+                     if f.name in terms),
+                    start=terms['prediction'].new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
+
+    def _actions_as_given(self) -> AbstractContextManager[None]:
+        bridge = self.model.latent_actions
+        return nullcontext() if bridge is None else bridge.as_given()
 
     def _anti_collapse(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         flat = latents.flatten(0, 1)
@@ -129,8 +145,8 @@ class Objective(nn.Module):
 
         scale = self.model.pose_change.scale
         moved = batch['proprio'][..., :3] / scale
-        normalised_action = batch['action'] / self.model.action_scale
-        seen_change = self.model.pose_change(states[:, :-1], normalised_action[:, :-1]) / scale
+        control = self.model.control(batch['action'])
+        seen_change = self.model.pose_change(states[:, :-1], control[:, :-1]) / scale
         pose_loss = losses.smooth_l1(pose_change / scale, windows(moved, 1, steps), 0.2) + (
             losses.smooth_l1(seen_change, moved[:, 1:], 0.2))
 

@@ -15,6 +15,7 @@ from wm_controller.world_model.heads import (
     PoseChangeHead,
     TimeToReachHead,
 )
+from wm_controller.world_model.latent_actions import LatentActions
 from wm_controller.world_model.spec import ModelSpec
 
 
@@ -40,6 +41,7 @@ class WorldModel(nn.Module):
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
+        self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)
@@ -65,12 +67,24 @@ class WorldModel(nn.Module):
         Predict, then correct: what the filter compares with the camera is what it expected after
         the action, so that what has left the view moves on with the predictor's knowledge.
         """
-        return self.filter(self.predict(state, action), latent, action / self.action_scale,
+        return self.filter(self.predict(state, action), latent, self.control(action),
                            proprio / self.proprio_scale)
+
+    def control(self, action: Tensor) -> Tensor:
+        """Return what the networks are conditioned on for actions (..., 2) in m/s and rad/s.
+
+        Normalised commands (..., 2), or, where latent actions were learned, the mean latent
+        action (..., Z) of the command; a latent action within `latent_actions.as_given` is itself.
+        """
+        if self.latent_actions is None:
+            return action / self.action_scale
+        if self.latent_actions.given:
+            return action
+        return self.latent_actions.of_command(action / self.action_scale)[0]
 
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
-        return self.predictor(state, action / self.action_scale)
+        return self.predictor(state, self.control(action))
 
     def imagine(self, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Roll states (B, S) out under actions (B, T, 2).
@@ -82,7 +96,7 @@ class WorldModel(nn.Module):
         for action in actions.unbind(1):
             states.append(self.predict(states[-1], action))
         stacked = torch.stack(states, 1)
-        return stacked, self.pose_change(stacked[:, :-1], actions / self.action_scale)
+        return stacked, self.pose_change(stacked[:, :-1], self.control(actions))
 
     def latent_of(self, state: Tensor) -> Tensor:
         """Return the latent (..., E) that states (..., S) expect to be seen."""

@@ -9,17 +9,25 @@ from typing import Any
 from wm_controller.errors import InputError
 
 SCHEMA = 'wm_controller_bundle/1'
+COMMAND = 2  # v, w
+MAX_LATENT_ACTION = 16
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the networks."""
+    """Widths of the networks; `latent_action`: of actions learned from video, 0 for none."""
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
     head_hidden: int = 128
+    latent_action: int = 0
+
+    @property
+    def control(self) -> int:
+        """Width of what the predictor is conditioned on: latent action, else command."""
+        return self.latent_action or COMMAND
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,10 @@ class ModelSpec:
                  self.architecture.head_hidden)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
+        width = self.architecture.latent_action
+        if not isinstance(width, int) or not 0 <= width <= MAX_LATENT_ACTION:
+            raise InputError(f'the model description has latent_action = {width!r}, not one of '
+                             f'0..{MAX_LATENT_ACTION}')
         scalars = (self.step_period_s, *self.action_limits, *self.clearance_bearings,
                    self.clearance_max, self.reach_max_s)
         if not all(math.isfinite(x) for x in scalars) or self.step_period_s <= 0:
