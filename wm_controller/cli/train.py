@@ -10,6 +10,8 @@ import typer
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
+LATENT_ACTION = 4  # numbers of an action learned from video
+
 
 @reports_errors
 def train(
@@ -25,19 +27,33 @@ def train(
     restart: Annotated[bool, typer.Option(help='Ignore a checkpoint beside the output.')] = False,
     max_memory_gb: Annotated[float, typer.Option(
         help='Frames in memory, at most; more lie unpacked in a temporary file.')] = 2.5,
+    latent_actions: Annotated[bool, typer.Option(
+        '--latent-actions', help='Learn actions from the video; commands may lack.')] = False,
+    pretrain_minutes: Annotated[float, typer.Option(
+        help='Of --minutes, first, on masked frames alone (V-JEPA).')] = 0.0,
+    labels: Annotated[float, typer.Option(
+        help='Share of the steps whose commands, odometry and scan are used.')] = 1.0,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""
     if minutes <= 0 or (steps is not None and steps <= 0) or batch < 2:
         raise InputError('--minutes and --steps must be positive and --batch at least 2')
+    if not 0 <= pretrain_minutes < minutes:
+        raise InputError(f'--pretrain-minutes {pretrain_minutes:g}: a part of the {minutes:g} of '
+                         '--minutes')
+    if not 0 <= labels <= 1:
+        raise InputError(f'--labels {labels:g}: a share, from 0 to 1')
     if output.suffix != '.safetensors':
         raise InputError(f'{output}: name the bundle *.safetensors')
     from wm_controller.training.loop import train as run
     from wm_controller.training.loop import TrainingOptions
+    from wm_controller.world_model.spec import Architecture
 
     options = TrainingOptions(
         output=output, minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
-        learning_rate=learning_rate, mirror=mirror, restart=restart, max_memory_gb=max_memory_gb)
+        learning_rate=learning_rate, mirror=mirror, restart=restart, max_memory_gb=max_memory_gb,
+        labels=labels, pretrain_minutes=pretrain_minutes,
+        architecture=Architecture(latent_action=LATENT_ACTION if latent_actions else 0))
     with progress('training', total=1000) as advance:
         shown = 0.0
 
@@ -64,7 +80,7 @@ def _table(result):  # type: ignore[no-untyped-def]
     limits = result['limits']
     for step, ratio in result['persistence_ratio'].items():
         limit = limits['persistence_ratio'][step]
-        table.add_row(f'persistence ratio, {step} steps', f'{ratio:.3f}', f'at most {limit}')
+        table.add_row(f'persistence ratio, {step} steps', _text(ratio), f'at most {limit}')
     table.add_row('effective rank', f'{result["effective_rank"]}',
                   f'at least {limits["effective_rank"]}')
     table.add_row('time-to-reach rank correlation', _text(result['reach_correlation']),

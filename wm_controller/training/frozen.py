@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
+from wm_controller.training import latent_actions, losses
 from wm_controller.training.loop import parameter_groups, schedule
-from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.objective import Weights
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import ModelSpec
 
@@ -32,11 +33,12 @@ class DynamicsOptions:
 
     seconds: float = 30.0
     steps: int | None = None
-    batch: int = 32
+    batch: int = 64
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     seed: int = 0
-    horizon: Horizon = field(default_factory=Horizon)
+    observed: int = 5
+    predicted: int = 8
     weights: Weights = field(default_factory=Weights)
 
 
@@ -70,7 +72,6 @@ def train_dynamics(spec: ModelSpec, encoder: WorldModel, windows: Windows,
                               pixel_scale=encoder.spec.normalisation.pixel_scale)))
     model.encoder.load_state_dict(encoder.encoder.state_dict())
     model.encoder.requires_grad_(False)
-    objective = Objective(model, options.horizon, options.weights)
     optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
                                   lr=options.learning_rate)
     rng = np.random.default_rng([options.seed, 3])
@@ -85,12 +86,32 @@ def train_dynamics(spec: ModelSpec, encoder: WorldModel, windows: Windows,
             count = options.batch // 4
             chosen[:count] = labelled[rng.integers(len(labelled), size=count)]
         batch = gather(windows, chosen, mirrored=rng.random(options.batch) < 0.5)
-        loss, _ = objective.weighted(objective.of_latents(batch.pop(LATENT), batch))
+        loss = _loss(model, batch, options)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     return model.eval().requires_grad_(False)
+
+
+def _loss(model: WorldModel, batch: dict[str, Tensor], options: DynamicsOptions) -> Tensor:
+    """As `objective.Objective`, from one frame a sequence and of what is scored, and no more."""
+    latents = batch[LATENT]
+    now, steps = options.observed - 1, options.predicted
+    batch, terms = latent_actions.substitute(model, latents, batch)
+    with latent_actions.as_given(model):
+        state = model.initial_state(len(latents))
+        for t in range(now + 1):
+            state = model.observe(state, latents[:, t], batch['previous_action'][:, t],
+                                  batch['seen_proprio'][:, t])
+        states, changes = model.imagine(state, batch['action'][:, now:now + steps])
+    error = model.latent_of(states[:, 1:]) - latents[:, now + 1:now + 1 + steps]
+    scale = model.pose_change.scale
+    moved = batch['proprio'][:, now + 1:now + 1 + steps, :3] / scale
+    terms['prediction'] = error.pow(2).mean()
+    terms['pose_change'] = losses.smooth_l1(changes / scale, moved, 0.2)
+    return sum((getattr(options.weights, name) * term for name, term in terms.items()),
+               start=latents.new_zeros(()))
 
 
 def _done(options: DynamicsOptions, step: int, elapsed_s: float) -> float:
@@ -99,7 +120,7 @@ def _done(options: DynamicsOptions, step: int, elapsed_s: float) -> float:
 
 def gather(windows: Windows, indices: NDArray[np.int64],
            mirrored: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
-    """Batch of `objective.Objective` without pictures: latents, actions, odometry.
+    """Batch as `objective.Objective` takes it, but latents, actions and odometry alone.
 
     `mirrored` (B,): sequences taken as seen in a mirror.
     """
@@ -116,8 +137,6 @@ def gather(windows: Windows, indices: NDArray[np.int64],
         LATENT: latent, 'action': _flip(windows.column('action')[rows], 'action', flip),
         'previous_action': _flip(before, 'action', flip),
         'proprio': _flip(windows.column('proprio')[rows], 'proprio', flip),
-        'clearance': np.full((*rows.shape, 1), np.nan),
-        'reach_goal': np.full((*rows.shape, 2), np.nan), 'reach_time': np.zeros(rows.shape),
     }
     batch = {name: torch.from_numpy(values.astype(np.float32)) for name, values in arrays.items()}
     batch['seen_proprio'] = torch.full_like(batch['proprio'], torch.nan)

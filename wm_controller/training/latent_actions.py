@@ -8,6 +8,8 @@ Where commands are known, they are the prior of the latent action and its read-o
 those sequences are driven by the commands' own latent actions, as the robot will be.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -23,7 +25,8 @@ def substitute(model: WorldModel, latents: Tensor, batch: Batch) -> tuple[Batch,
     """Put latent actions (B, L, Z) in place of `action` and `previous_action` (B, L, 2).
 
     Returns the batch and the loss terms: `latent_bottleneck` in nats a step over FREE_NATS,
-    `latent_command` the error of commands read from latent actions. Without latent actions: all as it is.
+    `latent_command` the error of commands read from latent actions. Without latent actions: all
+    as it is.
     """
     if model.latent_actions is None:
         return batch, {}
@@ -47,6 +50,11 @@ def substitute(model: WorldModel, latents: Tensor, batch: Batch) -> tuple[Batch,
     chosen = torch.rand(len(known), device=known.device) < DRIVEN_BY_COMMANDS
     action = torch.where((known & chosen[:, None])[..., None], prior_mean, sampled)
     return as_actions(model, action, batch), terms
+
+
+def as_given(model: WorldModel) -> AbstractContextManager[None]:
+    """Context in which the model takes what `substitute` returned as latent actions."""
+    return nullcontext() if model.latent_actions is None else model.latent_actions.as_given()
 
 
 def inferred(model: WorldModel, latents: Tensor) -> Tensor:

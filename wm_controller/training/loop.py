@@ -16,7 +16,7 @@ import torch
 from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
-from wm_controller.training import augment, batches, checkpoint, labels
+from wm_controller.training import augment, batches, checkpoint, labels, masked
 from wm_controller.training.gates import measure
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
@@ -48,6 +48,7 @@ class TrainingOptions:
     max_memory_gb: float = 2.5
     checkpoint_every_s: float = 120.0
     restart: bool = False
+    pretrain_minutes: float = 0.0  # of `minutes`, on masked frames before anything else
     labels: float = 1.0  # share of the training steps that keeps commands, odometry and scan
     architecture: Architecture = field(default_factory=Architecture)
     horizon: Horizon = field(default_factory=Horizon)
@@ -110,6 +111,9 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
                              '--restart to begin anew, or choose another output')
         progress = Progress(**saved)
         checkpoint.restore(path, model, optimizer)
+    elif options.pretrain_minutes > 0:
+        progress.elapsed_s += masked.pretrain(model.encoder, training, masked.MaskedOptions(
+            minutes=options.pretrain_minutes, seed=options.seed))['seconds']
     wrapped, wrapped_optimizer = fabric.setup(objective, optimizer)
 
     def keep() -> None:
@@ -227,7 +231,7 @@ def _identity(datasets: list[Dataset], options: TrainingOptions) -> dict[str, An
             'batch': options.batch, 'window': options.window,
             'near_weight': options.near_weight, 'mirror': options.mirror,
             'exchange_colours': options.exchange_colours,
-            'labels': options.labels,
+            'labels': options.labels, 'pretrain_minutes': options.pretrain_minutes,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
             'weights': asdict(options.weights), 'horizon': asdict(options.horizon)}
@@ -242,6 +246,7 @@ def _training_record(datasets: list[Dataset], options: TrainingOptions, progress
         'frames': progress.frames, 'seed': options.seed, 'batch': options.batch,
         'window': options.window, 'near_weight': options.near_weight,
         'learning_rate': options.learning_rate, 'labels': options.labels,
+        'pretrain_minutes': options.pretrain_minutes,
         'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
         'training_windows': len(training), 'held_out_windows': len(held_out),
     }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training objective: predict in latent space over several steps, without collapse."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -92,29 +92,20 @@ class Objective(nn.Module):
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
         _, goal_features = self.encode(batch['goal_pixels'])
-        return self.weighted({
-            **self.of_latents(latents, batch),
-            'goal_pose': self._goal_pose(features, goal_features, batch),
-        })
-
-    def of_latents(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the terms that need no more of the pictures than their latents (B, L, E)."""
         driven, action_terms = latent_actions.substitute(self.model, latents, batch)
-        with self._actions_as_given():
+        with latent_actions.as_given(self.model):
             states = self.filter(latents, driven)
             rollout = self._rollout(states, latents, driven)
-        return {**self._anti_collapse(latents, batch), **rollout, **action_terms}
-
-    def weighted(self, terms: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum of terms, and each of them by name, detached."""
+        terms = {
+            **self._anti_collapse(latents, batch),
+            **rollout,
+            **action_terms,
+            'goal_pose': self._goal_pose(features, goal_features, batch),
+        }
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
                      if f.name in terms),
-                    start=terms['prediction'].new_zeros(()))
+                    start=latents.new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
-
-    def _actions_as_given(self) -> AbstractContextManager[None]:
-        bridge = self.model.latent_actions
-        return nullcontext() if bridge is None else bridge.as_given()
 
     def _anti_collapse(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         flat = latents.flatten(0, 1)

@@ -84,7 +84,7 @@ class ModelSpec:
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
         width = self.architecture.latent_action
-        if not isinstance(width, int) or not 0 <= width <= MAX_LATENT_ACTION:
+        if type(width) is not int or not 0 <= width <= MAX_LATENT_ACTION:
             raise InputError(f'the model description has latent_action = {width!r}, not one of '
                              f'0..{MAX_LATENT_ACTION}')
         scalars = (self.step_period_s, *self.action_limits, *self.clearance_bearings,
