@@ -19,7 +19,8 @@ def draw(pose: np.ndarray) -> np.ndarray:
     return np.where(rows, stripes[None], 40 * np.ones(3)).astype(np.uint8)
 
 
-def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=True):
+def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=True,
+                  commands=True):
     """Write a data set of random driving in that world."""
     rng = np.random.default_rng(seed)
     with DatasetWriter(path, rate_hz=rate_hz) as writer:
@@ -36,6 +37,6 @@ def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=T
             pixels = np.stack([draw(p) for p in pose])
             if not odometry:
                 proprio[:], pose[:], clearance[:] = np.nan, np.nan, np.nan
-            writer.append_episode(pixels, action, proprio, pose,
+            writer.append_episode(pixels, action if commands else None, proprio, pose,
                                   np.arange(steps) / rate_hz + 100.0 * episode, clearance)
     return path

@@ -125,7 +125,7 @@ def test_an_error_leaves_no_file_and_keeps_the_older_one(tmp_path):
 
 @pytest.mark.parametrize('change, text', [
     ({'pixels': np.zeros((10, 9, 12, 3))}, 'uint8'),
-    ({'action': np.full((10, 2), np.nan)}, 'finite'),
+    ({'action': np.full((10, 2), [np.nan, 0.0])}, 'finite'),
     ({'action': np.zeros((9, 2))}, 'shape'),
     ({'stamp': np.zeros(10)}, 'increase'),
     ({'clearance': np.zeros((10, 14))}, 'shape')])

@@ -2,9 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wm train`: data sets -> a model bundle with its gates."""
 
+from collections.abc import Callable
+from dataclasses import replace
 import math
 import os
 from pathlib import Path
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +16,8 @@ from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
 DECODER_SHARE = 0.15  # of the model's training, added behind it
+LATENT_ACTION = 4  # numbers of an action learned from video
+
 
 @reports_errors
 def train(
@@ -41,11 +46,24 @@ def train(
         f'{DECODER_SHARE:.0%} of --minutes or --steps.')] = None,
     decoder_of: Annotated[str | None, typer.Option(
         metavar='BUNDLE', help='Train a decoder alone, for this finished bundle.')] = None,
+    latent_actions: Annotated[bool, typer.Option(
+        '--latent-actions', help='Learn actions from the video; commands may lack.')] = False,
+    pretrain_minutes: Annotated[float, typer.Option(
+        help='Of --minutes, first, on masked frames alone (V-JEPA).')] = 0.0,
+    labels: Annotated[float, typer.Option(
+        help='Share of the steps whose commands, odometry and scan are used.')] = 1.0,
+    runs: Annotated[Path, typer.Option(
+        help='Folder that the report is put into a folder of.')] = Path('runs'),
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""
     if minutes <= 0 or (steps is not None and steps <= 0) or batch < 2:
         raise InputError('--minutes and --steps must be positive and --batch at least 2')
+    if not 0 <= pretrain_minutes < minutes:
+        raise InputError(f'--pretrain-minutes {pretrain_minutes:g}: a part of the {minutes:g} of '
+                         '--minutes')
+    if not 0 <= labels <= 1:
+        raise InputError(f'--labels {labels:g}: a share, from 0 to 1')
     if output.suffix != '.safetensors':
         raise InputError(f'{output}: name the bundle *.safetensors')
     if decoder_minutes is not None and decoder_minutes < 0:
@@ -60,8 +78,9 @@ def train(
     options = TrainingOptions(
         output=output, minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
         initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
-        max_memory_gb=max_memory_gb, regulariser=regulariser,
-        architecture=with_encoder(CURRENT, encoder))
+        max_memory_gb=max_memory_gb, regulariser=regulariser, labels=labels,
+        pretrain_minutes=pretrain_minutes, architecture=replace(
+            with_encoder(CURRENT, encoder), latent_action=LATENT_ACTION if latent_actions else 0))
     by_steps = steps is not None and decoder_minutes is None
     for_decoder = DecoderOptions(
         source=output, output=output, seed=seed, mirror=mirror, threads=threads,
@@ -72,18 +91,31 @@ def train(
         _only_decoder(data, decoder_of, for_decoder, as_json)
         return
     unfinished = output.exists() and decoder_checkpoint_path(output).exists() and not restart
-    gates = _finished_gates(output) if unfinished else _model(data, options)
+    ended: list[Any] = []
+    gates = _finished_gates(output) if unfinished else _model(data, options, ended.append)
     result = {'model': str(output), **gates}
     # One process of a `torchrun` draws the pictures: it is the small part of the work.
     if decoder_minutes != 0 and int(os.environ.get('RANK', 0)) == 0:
         result['decoder'] = _decoder(data, for_decoder)
+    if ended:
+        result['report'] = str(_report(runs, ended[0], output))
     emit(result, as_json, _table)
     if not gates['passed']:
         raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
                              'the controller refuses it unless allow_ungated is set')
 
 
-def _model(data: list[Path], options: Any) -> dict[str, Any]:
+def _report(runs: Path, outcome: Any, output: Path) -> Path:
+    """Write the report into a folder of its own in `runs`; returns the page's path."""
+    from wm_controller.evaluation.report import run_directory
+    from wm_controller.evaluation.training_report import write_training_report
+    from wm_controller.world_model.bundle import load_bundle
+
+    return write_training_report(run_directory(runs, 'train'), outcome, load_bundle(output),
+                                 ' '.join(['wm', *sys.argv[1:]]))
+
+
+def _model(data: list[Path], options: Any, on_end: Callable[[Any], None]) -> dict[str, Any]:
     """Train the model, write the bundle, return its gates."""
     from wm_controller.training.loop import train as run
 
@@ -98,7 +130,7 @@ def _model(data: list[Path], options: Any) -> dict[str, Any]:
                 f'clearance {terms["clearance"]:.3f}  {rate:.0f} frames/s'))
             shown = 1000 * fraction
 
-        return run(data, options, report)
+        return run(data, options, report, on_end)
 
 
 def _finished_gates(output: Path) -> dict[str, Any]:
@@ -137,24 +169,13 @@ def _only_decoder(data: list[Path], source: str, options: Any, as_json: bool) ->
 
 def _table(result):  # type: ignore[no-untyped-def]
     from rich.table import Table
+
+    from wm_controller.evaluation.training_report import gate_rows
+
     table = Table(title=f'{result["model"]}: gates on held-out data', title_justify='left')
     for column in ('figure', 'measured', 'limit'):
         table.add_column(column)
-    limits = result['limits']
-    for step, ratio in result['persistence_ratio'].items():
-        limit = limits['persistence_ratio'][step]
-        table.add_row(f'persistence ratio, {step} steps', f'{ratio:.3f}', f'at most {limit}')
-    table.add_row('effective rank', f'{result["effective_rank"]}',
-                  f'at least {limits["effective_rank"]}')
-    table.add_row('time-to-reach rank correlation', _text(result['reach_correlation']),
-                  f'at least {limits["reach_correlation"]}')
-    table.add_row('surprise threshold (energy)', _text(result['surprise_threshold']),
-                  f'false alarms {result["surprise_false_alarm_rate"]:.0%}')
-    for key in ('clearance_error_m', 'clearance_error_8_steps_m', 'clearance_no_change_8_steps_m',
-                'pose_error_per_step_m', 'goal_picture_error_m', 'goal_picture_constant_m'):
-        table.add_row(key.replace('_', ' '), _text(result[key]), '')
+    for row in gate_rows(result):
+        table.add_row(*row)
     return table
 
-
-def _text(value: float | None) -> str:
-    return 'not in the data' if value is None else f'{value:.4g}'

@@ -100,6 +100,7 @@ def plan_episodes(found: Survey, path: Path, rate_hz: float, action_scale: tuple
     aligned = lag.convincing if align_lag is None else (align_lag and np.isfinite(lag.lag_s))
     delay_s = lag.lag_s if aligned else 0.0
 
+    sourced = any(e.odometry or e.commands for e in epochs)
     episodes: list[EpisodePlan] = []
     ended_by: Counter[str] = Counter()
     for epoch in epochs:
@@ -111,7 +112,7 @@ def plan_episodes(found: Survey, path: Path, rate_hz: float, action_scale: tuple
             piece.size for piece in pieces.episodes)
         for piece in pieces.episodes:
             rows = _rows(epoch, piece, step_s, delay_s)
-            valid = np.asarray(np.isfinite(rows.action).all(axis=1))
+            valid = np.asarray(np.isfinite(rows.action).all(axis=1) | (not sourced))
             dropped['steps without a known action'] += int((~valid).sum())
             for part in runs(valid):
                 if part.stop - part.start < min_steps:
@@ -120,7 +121,7 @@ def plan_episodes(found: Survey, path: Path, rate_hz: float, action_scale: tuple
                 else:
                     episodes.append(_slice(rows, part))
     ended_by['clock set back'] += len(epochs) - 1
-    source = 'odometry' if any(e.odometry for e in epochs) else 'command'
+    source = 'odometry' if any(e.odometry for e in epochs) else 'command' if sourced else 'none'
     report = {
         'camera_hz': 1 / period if period else None, 'gap_limit_s': limit,
         'episodes': len(episodes), 'steps': sum(len(e) for e in episodes),

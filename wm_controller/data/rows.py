@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """All rows of several data sets behind one another, made quick to read at random."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import copy
 import os
 from pathlib import Path
 import shutil
@@ -46,6 +47,12 @@ class Rows:
                 self._memory[row:row + len(block)] = block
         else:
             self._file = self._unpack_to_disk(size, progress)
+
+    def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> 'Rows':
+        """Return the same rows with these columns (N, ...) instead; the frames are shared."""
+        other = copy.copy(self)
+        other.columns = {**self.columns, **columns}
+        return other
 
     @property
     def in_memory(self) -> bool:

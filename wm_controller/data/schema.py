@@ -36,7 +36,8 @@ class Column:
 
 STEP_COLUMNS = (
     Column('pixels', 'uint8', (None, None, 3), 'camera frame, RGB'),
-    Column('action', 'float32', (2,), 'command [v m/s, w rad/s] held over the following step'),
+    Column('action', 'float32', (2,), 'command [v m/s, w rad/s] held over the following step',
+           nan=True),
     Column('proprio', 'float32', (5,),
            '[dx m, dy m, dyaw rad since the previous step in the previous base frame, '
            'measured v m/s, w rad/s]', nan=True),

@@ -52,9 +52,11 @@ def choose(topics: Mapping[str, str], wanted: Wanted, path: Path, hint: str = ''
         _choose(topics, wanted.odometry, ODOMETRY_TYPES, '--odom-topic', ('odom',), path),
         _choose(topics, wanted.command, COMMAND_TYPES, '--cmd-topic', ('cmd_vel',), path),
         _choose(topics, wanted.scan, SCAN_TYPES, '--scan-topic', ('scan',), path))
-    if not chosen.odometry and not chosen.command:
+    video_alone = wanted.odometry == '' and wanted.command == ''
+    if not chosen.odometry and not chosen.command and not video_alone:
         raise InputError(f'{path}: neither odometry nor a command topic (Twist, TwistStamped), so '
-                         f'nothing says what the robot did; found {list_topics(topics)}')
+                         f'nothing says what the robot did; found {list_topics(topics)}; for '
+                         "video alone pass --odom-topic '' --cmd-topic ''")
     return chosen
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Windows of consecutive steps inside episodes, over one or several data sets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import hashlib
 from typing import Any
 
@@ -74,6 +74,28 @@ class Windows:
         np.add.at(change, self.starts, 1)
         np.add.at(change, self.starts + self.length, -1)
         return np.cumsum(change)[:-1] > 0
+
+    def within(self, rows: NDArray[np.bool_]) -> 'Windows':
+        """Only the windows all of whose rows are marked in `rows` (N,); raises InputError."""
+        inside = self._inside(rows)
+        if not inside.any():
+            raise InputError(f'{self._rows.datasets[0].path}: no window of {self.length} steps '
+                             'lies within the marked steps: mark more')
+        return self._subset(inside)
+
+    def complete(self, name: str) -> NDArray[np.bool_]:
+        """Which windows (W,) have no NaN in a column."""
+        return self._inside(np.isfinite(self.column(name)).all(-1))
+
+    def _inside(self, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        count = np.concatenate([[0], np.cumsum(rows)])
+        return np.asarray(count[self.starts + self.length] - count[self.starts] == self.length)
+
+    def with_columns(self, columns: Mapping[str, NDArray[Any]]) -> 'Windows':
+        """Return the same windows with these columns (N, ...) instead; the frames are shared."""
+        part = self._subset(np.ones(len(self), dtype=bool))
+        part._rows = self._rows.with_columns(columns)
+        return part
 
     def split(self, fraction: float = 0.1, seed: int = 0) -> tuple['Windows', 'Windows']:
         """Split into (training, validation), the latter about `fraction` of the windows.

@@ -69,7 +69,7 @@ class DatasetWriter:
             raise
         return self
 
-    def append_episode(self, pixels: ArrayLike, action: ArrayLike,
+    def append_episode(self, pixels: ArrayLike, action: ArrayLike | None,
                        proprio: ArrayLike | None = None, pose: ArrayLike | None = None,
                        stamp: ArrayLike | None = None, clearance: ArrayLike | None = None,
                        extras: Mapping[str, ArrayLike] | None = None,
@@ -106,7 +106,7 @@ class DatasetWriter:
         """SHA-256 of the content so far, as `Dataset.digest` gives it."""
         return self._digest.hexdigest()
 
-    def _rows(self, pixels: NDArray[Any], action: ArrayLike, proprio: ArrayLike | None,
+    def _rows(self, pixels: NDArray[Any], action: ArrayLike | None, proprio: ArrayLike | None,
               pose: ArrayLike | None, stamp: ArrayLike | None,
               clearance: ArrayLike | None) -> dict[str, NDArray[Any]]:
         n = pixels.shape[0] if pixels.ndim == 4 else 0
@@ -130,8 +130,9 @@ class DatasetWriter:
             raise ValueError(f'stamp must have shape {(n,)}, not {rows["stamp"].shape}')
         if not np.isfinite(rows['stamp']).all() or (np.diff(rows['stamp']) <= 0).any():
             raise ValueError('stamps must be finite and increase within an episode')
-        if not np.isfinite(rows['action']).all():
-            raise ValueError('action must be finite')
+        known = np.isfinite(rows['action'])
+        if not known.all() and known.any():
+            raise ValueError('action must be finite, or NaN throughout an episode without one')
         return rows
 
     def _append(self, name: str, values: NDArray[Any]) -> None:

@@ -191,7 +191,6 @@ def _plan_mppi(case: Case, temperature: float) -> tuple[list[float], list[float]
     config = case.pilot.config
     model, imagination = case.pilot.imagination.model, case.pilot.imagination
     limits, solver = config.limits, config.solver
-    scale = model.action_scale
     start = case.state
 
     def step(state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
@@ -201,7 +200,7 @@ def _plan_mppi(case: Case, temperature: float) -> tuple[list[float], list[float]
     def terminal(states: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
         rolled = torch.cat([start.expand(states.shape[1], 1, -1), states[0]], 1)
         with imagination.precision():
-            changes = model.pose_change(rolled[:, :-1], actions[0] / scale)
+            changes = model.pose_change(rolled[:, :-1], model.control(actions[0]))
         future = imagination.read(
             rolled[None], changes, actions[0].numpy().astype(float), case.goal_in_base
         )

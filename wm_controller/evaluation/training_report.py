@@ -61,7 +61,7 @@ def render(outcome: Outcome, bundle: Bundle, command: str) -> str:
 def gate_rows(gates: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Name, measured, limit: what `wm train` prints, too."""
     limits = gates['limits']
-    rows = [(f'persistence ratio, {step} steps', f'{ratio:.3f}',
+    rows = [(f'persistence ratio, {step} steps', _text(ratio),
              f'at most {limits["persistence_ratio"][step]}')
             for step, ratio in gates['persistence_ratio'].items()]
     rows.append(('effective rank', f'{gates["effective_rank"]}',
@@ -141,7 +141,9 @@ def _drawn(sample: Sample, bundle: Bundle, steps: Sequence[int]) -> np.ndarray |
     decoder = bundle.model.decoder
     if decoder is None:
         return None
-    return np.asarray(decoder.pictures(torch.from_numpy(sample.states[list(steps)])).numpy())
+    states = torch.from_numpy(sample.states[list(steps)])
+    seen = torch.from_numpy(sample.frames[:1])
+    return np.asarray(decoder.pictures(states[None], seen)[0].numpy())
 
 
 def _picture(frame: np.ndarray) -> str:

@@ -17,11 +17,15 @@ GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
 GOAL_PICTURE_MAX_TURN = 1.3  # and turned by no more, rad: the views could share nothing
 GOAL_PICTURE_DRAWS = 64
 IN_SIGHT = 0.8  # rad: no further aside, and turned by no more, a picture shows what is seen
+LABELLED_SHARE = 0.25  # of the windows drawn, at least, know their commands if any do
 NEAR_M = 0.5  # nearer than this, surfaces fill the view and are hard to judge
 
 
 class Sampler:
-    """Draws batches; windows in which something is near come more often, as they matter more."""
+    """Draws batches; windows in which something is near come more often, as they matter more.
+
+    So do windows with commands where most have none.
+    """
 
     def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
                  near_weight: float = 1.0, image_reach: bool = False) -> None:
@@ -35,7 +39,12 @@ class Sampler:
         nearest = np.nan_to_num(clearance, nan=np.inf).min(-1, initial=np.inf)
         count = np.concatenate([[0], np.cumsum(nearest < NEAR_M)])
         near = count[windows.starts + windows.length] > count[windows.starts]
-        self._cumulative = np.cumsum(np.where(near, near_weight, 1.0))
+        weight = np.where(near, near_weight, 1.0)
+        labelled = windows.complete('action')
+        share = weight[labelled].sum() / weight.sum()
+        if 0 < share < LABELLED_SHARE:
+            weight[labelled] *= LABELLED_SHARE / (1 - LABELLED_SHARE) * (1 - share) / share
+        self._cumulative = np.cumsum(weight)
 
     def sample(self, batch: int, iteration: int) -> dict[str, Tensor]:
         """Draw the batch of an iteration: the same numbers give the same batch on any machine."""

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gates: what a model must show on held-out data before a robot may drive with it."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,9 @@ def judge(scores: dict[str, Tensor]) -> tuple[dict[str, Any], tuple[float, ...]]
 
 def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
     ratio = (scores['error'].mean(0) / scores['still'].mean(0)).tolist()
-    persistence = {str(k): round(ratio[k - 1], 4) for k in STEPS}
+    # None: the held-out recording is a video, without commands to predict under.
+    persistence = {str(k): None if math.isnan(ratio[k - 1]) else round(ratio[k - 1], 4)
+                   for k in STEPS}
     rank = losses.effective_rank(scores['latents'])
     correlation = _reach_correlation(scores)
     failed = [f'persistence_{k}' for k in STEPS if not ratio[k - 1] <= MAX_PERSISTENCE[k]]

@@ -16,7 +16,7 @@ import torch
 from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
-from wm_controller.training import augment, batches, checkpoint
+from wm_controller.training import augment, batches, checkpoint, labels, masked
 from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
@@ -25,6 +25,7 @@ from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.samples import Sample, sample_futures
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
+from wm_controller.world_model.encoder import ConvEncoder
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import bfloat16_pays
 from wm_controller.world_model.spec import Architecture, CURRENT
@@ -55,6 +56,8 @@ class TrainingOptions:
     restart: bool = False
     architecture: Architecture = CURRENT
     initial: str | Path | None = None
+    pretrain_minutes: float = 0.0  # of `minutes`, on masked frames before anything else
+    labels: float = 1.0  # share of the training steps that keeps commands, odometry and scan
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
     regulariser: str = methods.DEFAULT
@@ -106,6 +109,8 @@ def train(paths: list[Path], options: TrainingOptions, report: Report,
     try:
         windows = Windows(datasets, options.window, max_memory_gb=options.max_memory_gb)
         training, held_out = windows.split(options.held_out, seed=0)
+        training = labels.keep(training, options.labels, options.seed,
+                               bool(options.architecture.latent_action))
         return _run(datasets, training, held_out, options, report, on_end)
     finally:
         for data in datasets:
@@ -124,7 +129,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
         adopt(model, initial)
     objective = Objective(model, options.horizon, options.weights,
                           _half_precision(options, fabric), method)
-    optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
+                                  lr=options.learning_rate)
     progress, identity = Progress(), _identity(datasets, options, initial)
     path = checkpoint_path(options.output)
     if path.exists() and not options.restart:
@@ -134,6 +140,12 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
                              '--restart to begin anew, or choose another output')
         progress = Progress(**saved)
         checkpoint.restore(path, objective, optimizer)
+    elif options.pretrain_minutes > 0:
+        if not isinstance(model.encoder, ConvEncoder):
+            raise InputError(f'the encoder {options.architecture.encoder!r} is not pre-trained on '
+                             'masked frames: leave out --pretrain-minutes')
+        progress.elapsed_s += masked.pretrain(model.encoder, training, masked.MaskedOptions(
+            minutes=options.pretrain_minutes, seed=options.seed))['seconds']
     wrapped, wrapped_optimizer = fabric.setup(objective, optimizer)
 
     def keep() -> None:
@@ -170,7 +182,7 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
     objective.train()
     while progress.fraction(options) < 1.0:
         generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.iteration)
-        torch.manual_seed(seed * 1_000_003 + progress.iteration)  # z: a resumed run draws alike
+        torch.manual_seed(seed * 1_000_003 + progress.iteration)  # noise alike after a resume
         data = sampler.sample(options.batch, progress.iteration)
         data = {name: value.to(fabric.device) for name, value in data.items()}
         data = _augmented(data, generator, options)
@@ -246,7 +258,8 @@ def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
     return data
 
 
-def _groups(model: WorldModel, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(model: WorldModel, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimiser: only matrices decay."""
     matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
     return [{'params': matrices, 'weight_decay': weight_decay},
@@ -277,6 +290,7 @@ def _identity(datasets: list[Dataset], options: TrainingOptions,
             'batch': options.batch, 'window': options.window,
             'near_weight': options.near_weight, 'mirror': options.mirror,
             'exchange_colours': options.exchange_colours, 'jitter_colours': options.jitter_colours,
+            'labels': options.labels, 'pretrain_minutes': options.pretrain_minutes,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
             'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
@@ -293,7 +307,8 @@ def _training_record(datasets: list[Dataset], options: TrainingOptions, progress
         'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,
         'frames': progress.frames, 'seed': options.seed, 'batch': options.batch,
         'window': options.window, 'near_weight': options.near_weight,
-        'learning_rate': options.learning_rate,
+        'learning_rate': options.learning_rate, 'labels': options.labels,
+        'pretrain_minutes': options.pretrain_minutes,
         'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
         'regulariser': options.regulariser,
         'processor_minutes': round(progress.processor_s / 60, 3),

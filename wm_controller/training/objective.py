@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn, Tensor
 
-from wm_controller.training import losses
+from wm_controller.training import latent_actions, losses
 from wm_controller.training.collapse.method import Method
 from wm_controller.training.collapse.vicreg import VICReg
 from wm_controller.training.image_reach import image_reach_loss
@@ -42,6 +42,8 @@ class Weights:
     coding_rate: float = 8.0
     contrastive: float = 1.0
     image_reach: float = 0.5
+    latent_bottleneck: float = 0.01
+    latent_command: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,16 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
-        states = self.filter(latents, batch)
+        driven, action_terms = latent_actions.substitute(self.model, latents, batch)
         with self._precision(batch['pixels']):
             targets = self.method.targets(batch['pixels'], latents, self.model)
+        with latent_actions.as_given(self.model):
+            states = self.filter(latents, driven)
+            rollout = self._rollout(states, latents, targets, driven)
         terms = {
             'inverse_dynamics': self._inverse_dynamics(latents, batch),
-            **self._rollout(states, latents, targets, batch),
+            **rollout,
+            **action_terms,
             'goal_pose': self._goal_pose(features, batch) if self.weights.goal_pose else (
                 latents.new_zeros(())),
         }
@@ -146,8 +152,8 @@ class Objective(nn.Module):
 
         scale = self.model.pose_change.scale
         moved = batch['proprio'][..., :3] / scale
-        normalised_action = batch['action'] / self.model.action_scale
-        seen_change = self.model.pose_change(states[:, :-1], normalised_action[:, :-1]) / scale
+        control = self.model.control(batch['action'])
+        seen_change = self.model.pose_change(states[:, :-1], control[:, :-1]) / scale
         pose_loss = losses.smooth_l1(pose_change / scale, windows(moved, 1, steps), 0.2) + (
             losses.smooth_l1(seen_change, moved[:, 1:], 0.2))
 
@@ -190,7 +196,7 @@ class Objective(nn.Module):
             told.append(losses.gaussian_kl(mean[informed[:, 0] > 0], log_variance[
                 informed[:, 0] > 0], FREE_NATS))
         stacked = torch.stack(states, 1)
-        return (stacked, model.pose_change(stacked[:, :-1], actions / model.action_scale),
+        return (stacked, model.pose_change(stacked[:, :-1], model.control(actions)),
                 torch.stack(told).mean())
 
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from wm_controller.data.dataset import Dataset
 from wm_controller.data.windows import Windows
+from wm_controller.errors import InputError
 from wm_controller.world_model.spec import Architecture, ModelSpec, Normalisation
 
 PIXEL_SAMPLE = 2000
@@ -21,6 +22,11 @@ def describe(datasets: list[Dataset], windows: Windows, architecture: Architectu
     pixels = sample.reshape(-1, 3).astype(np.float32)
     used = windows.used_rows()
     action, proprio = windows.column('action')[used], windows.column('proprio')[used]
+    known = np.isfinite(action).all(-1)
+    if not known.all() and not architecture.latent_action:
+        raise InputError(f'{datasets[0].path}: {(~known).sum()} of {len(known)} steps have no '
+                         'command: train with --latent-actions, which learns them from the video')
+    action = action[known] if known.any() else np.zeros((1, 2))
     first = datasets[0]
     width, height = first.image_size
     normalisation = Normalisation(

@@ -8,19 +8,21 @@ from torch import nn, Tensor
 from wm_controller.world_model.spec import ModelSpec
 
 PROPRIO = 5
-ACTION = 2
 
 
 class StateFilter(nn.Module):
-    """s(t) from what was expected of it, the latent h(t), the action since t-1, and odometry."""
+    """s(t) from what was expected of it, the latent h(t), the action since t-1, and odometry.
+
+    Controls (A) are normalised commands, or latent actions where the architecture has them.
+    """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         a = spec.architecture
-        self.cell = nn.GRUCell(a.latent + ACTION + PROPRIO + 1, a.state)
+        self.cell = nn.GRUCell(a.latent + a.control + PROPRIO + 1, a.state)
 
     def forward(self, state: Tensor, latent: Tensor, action: Tensor, proprio: Tensor) -> Tensor:
-        """Correct expected (B, S) by latent (B, E), normalised action (B, 2), proprio (B, 5).
+        """Correct expected (B, S) by latent (B, E), control (B, A), normalised proprio (B, 5).
 
         NaN in `proprio` means "no odometry": the row is replaced by zeros and flagged.
         """
@@ -41,7 +43,7 @@ class Predictor(nn.Module):
         super().__init__()
         a = spec.architecture
         self.trunk = nn.Sequential(
-            nn.Linear(a.state + ACTION, a.predictor_hidden),
+            nn.Linear(a.state + a.control, a.predictor_hidden),
             nn.LayerNorm(a.predictor_hidden), nn.SiLU(),
             nn.Linear(a.predictor_hidden, a.predictor_hidden), nn.SiLU())
         self.update = nn.Linear(a.predictor_hidden, 2 * a.state)
@@ -62,7 +64,7 @@ class Predictor(nn.Module):
 
     def forward(self, state: Tensor, action: Tensor, variable: Tensor | None = None,
                 shared_out: bool = False) -> Tensor:
-        """Carry states (..., S) one step forward under normalised actions (..., 2).
+        """Carry states (..., S) one step forward under controls (..., A).
 
         `variable` (..., Z + 1): z and a 1, or zeros where z is not known; None: nowhere.
         `shared_out`: what has index i in the first dimension is member i modulo their number's.
@@ -103,10 +105,10 @@ class VariableInference(nn.Module):
         super().__init__()
         a = spec.architecture
         self.body = nn.Sequential(
-            nn.Linear(2 * a.state + ACTION, a.head_hidden), nn.LayerNorm(a.head_hidden),
+            nn.Linear(2 * a.state + a.control, a.head_hidden), nn.LayerNorm(a.head_hidden),
             nn.SiLU(), nn.Linear(a.head_hidden, 2 * a.latent_variable))
 
     def forward(self, state: Tensor, action: Tensor, after: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (..., S), normalised (..., 2), (..., S) to mean and log variance (..., Z)."""
+        """Map (..., S), controls (..., A), (..., S) to mean and log variance (..., Z)."""
         mean, log_variance = self.body(torch.cat([state, action, after], -1)).chunk(2, -1)
         return mean, log_variance.clamp(-8, 4)

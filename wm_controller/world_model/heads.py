@@ -5,8 +5,7 @@
 import torch
 from torch import nn, Tensor
 
-from wm_controller.world_model.dynamics import ACTION
-from wm_controller.world_model.spec import ModelSpec
+from wm_controller.world_model.spec import COMMAND, ModelSpec
 
 CLEARANCE_QUANTILES = (0.1, 0.5, 0.9)
 CLEARANCE_MIN = 0.05  # m, so that the logarithm stays finite
@@ -24,12 +23,13 @@ class PoseChangeHead(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.body = _mlp(spec.architecture.state + ACTION, spec.architecture.head_hidden, 3)
+        self.body = _mlp(spec.architecture.state + spec.architecture.control,
+                         spec.architecture.head_hidden, 3)
         self.register_buffer('scale', torch.tensor(spec.normalisation.pose_change_scale),
                              persistent=False)
 
     def forward(self, state: Tensor, action: Tensor) -> Tensor:
-        """Map (..., S), (..., 2) to (..., 3): dx m, dy m, dyaw rad."""
+        """Map states (..., S), controls (..., A) to (..., 3): dx m, dy m, dyaw rad."""
         return self.body(torch.cat([state, action], -1)) * self.scale
 
 
@@ -76,7 +76,7 @@ class InverseDynamicsHead(nn.Module):
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.body = _mlp(2 * spec.architecture.latent, spec.architecture.head_hidden, ACTION)
+        self.body = _mlp(2 * spec.architecture.latent, spec.architecture.head_hidden, COMMAND)
 
     def forward(self, before: Tensor, after: Tensor) -> Tensor:
         """Map (..., E), (..., E) to normalised actions (..., 2)."""

@@ -16,6 +16,7 @@ from wm_controller.world_model.heads import (
     PoseChangeHead,
     TimeToReachHead,
 )
+from wm_controller.world_model.latent_actions import LatentActions
 from wm_controller.world_model.reach import ImageReachHead
 from wm_controller.world_model.spec import ModelSpec
 
@@ -47,6 +48,7 @@ class WorldModel(nn.Module):
         if spec.architecture.image_reach:
             self.image_reach = ImageReachHead(spec)
         self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
+        self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
                              persistent=False)
@@ -75,15 +77,27 @@ class WorldModel(nn.Module):
         return self.filter(self.predict(state, action), latent, self.condition(action),
                            proprio / self.proprio_scale)
 
+    def control(self, action: Tensor) -> Tensor:
+        """Return what the networks are conditioned on for actions (..., 2) in m/s and rad/s.
+
+        Normalised commands (..., 2), or, where latent actions were learned, the mean latent
+        action (..., Z) of the command; a latent action within `latent_actions.as_given` is itself.
+        """
+        if self.latent_actions is None:
+            return action / self.action_scale
+        if self.latent_actions.given:
+            return action
+        return self.latent_actions.of_command(action / self.action_scale)[0]
+
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
         return self.predictor(state, self.condition(action))
 
     def condition(self, action: Tensor) -> Tensor:
-        """What states are carried forward under: the normalised action, or none of it."""
-        normalised = action / self.action_scale
+        """What states are carried forward under: the control, or none of it."""
+        control = self.control(action)
         conditioned = self.spec.architecture.action_conditioned
-        return normalised if conditioned else torch.zeros_like(normalised)
+        return control if conditioned else torch.zeros_like(control)
 
     def imagine(self, state: Tensor, actions: Tensor, variable: Tensor | None = None,
                 shared_out: bool = False) -> tuple[Tensor, Tensor]:
@@ -94,12 +108,11 @@ class WorldModel(nn.Module):
         `shared_out` are as in `Predictor`; without them the first member says what it expects.
         """
         states = [state]
-        normalised = self.condition(actions)
-        for t, action in enumerate(normalised.unbind(-2)):
+        for t, action in enumerate(self.condition(actions).unbind(-2)):
             states.append(self.predictor(
                 states[-1], action, None if variable is None else variable[..., t, :], shared_out))
         stacked = torch.stack(states, -2)
-        return stacked, self.pose_change(stacked[..., :-1, :], actions / self.action_scale)
+        return stacked, self.pose_change(stacked[..., :-1, :], self.control(actions))
 
     def draw_variable(self, *shape: int, generator: torch.Generator | None = None
                       ) -> Tensor | None:

@@ -9,6 +9,8 @@ from typing import Any
 from wm_controller.errors import InputError
 
 SCHEMA = 'wm_controller_bundle/1'
+COMMAND = 2  # v, w
+MAX_LATENT_ACTION = 16
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Architecture:
     next step neither state nor action tells; 0: none.
     `image_reach`: the head that judges the time to goal pictures; without `decoder_channels`
     there is no decoder.
+    `latent_action`: width of actions learned from video; 0: commands are the actions.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
     Without `action_conditioned`, states are carried forward as if every action were zero.
     """
@@ -35,6 +38,12 @@ class Architecture:
     action_conditioned: bool = True
     image_reach: bool = False
     decoder_channels: tuple[int, ...] = ()
+    latent_action: int = 0
+
+    @property
+    def control(self) -> int:
+        """Width of what the predictor is conditioned on: latent action, else command."""
+        return self.latent_action or COMMAND
 
 
 # What `wm train` trains. The defaults above are what a bundle that does not say so has.
@@ -98,6 +107,10 @@ class ModelSpec:
                 0 <= self.architecture.latent_variable <= 64):
             raise InputError('the model description has an ensemble outside 1..16, or a latent '
                              'variable outside 0..64 dimensions')
+        width = self.architecture.latent_action
+        if type(width) is not int or not 0 <= width <= MAX_LATENT_ACTION:
+            raise InputError(f'the model description has latent_action = {width!r}, not one of '
+                             f'0..{MAX_LATENT_ACTION}')
         scalars = (self.step_period_s, *self.action_limits, *self.clearance_bearings,
                    self.clearance_max, self.reach_max_s)
         if not all(math.isfinite(x) for x in scalars) or self.step_period_s <= 0:

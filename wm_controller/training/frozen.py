@@ -1,0 +1,147 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Training of everything behind the encoder on latents computed once: a hundred times cheaper.
+
+Models trained so on one encoder share a latent space, so that their errors can be compared.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from wm_controller.data.windows import Windows
+from wm_controller.training import latent_actions, losses
+from wm_controller.training.loop import parameter_groups, schedule
+from wm_controller.training.objective import Weights
+from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.spec import ModelSpec
+
+LATENT, MIRRORED = 'latent', 'latent of the mirror image'
+ENCODED_AT_ONCE = 256
+MIRROR = {'action': (1, -1), 'proprio': (1, -1, -1, 1, -1)}
+
+
+@dataclass(frozen=True)
+class DynamicsOptions:
+    """How to train behind a frozen encoder: so many seconds of processor time, or steps."""
+
+    seconds: float = 30.0
+    steps: int | None = None
+    batch: int = 64
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    seed: int = 0
+    observed: int = 5
+    predicted: int = 8
+    weights: Weights = field(default_factory=Weights)
+
+
+@torch.no_grad()
+def encode_rows(model: WorldModel, windows: Windows,
+                mirror: bool = True) -> dict[str, NDArray[np.float32]]:
+    """Latents (N, E) of all frames, and of their mirror images, as columns of the windows."""
+    columns: dict[str, NDArray[np.float32]] = {}
+    count = len(windows.column('stamp'))
+    for name, mirrored in ((LATENT, False), (MIRRORED, True))[:1 + mirror]:
+        parts = []
+        for rows in np.array_split(np.arange(count), max(1, count // ENCODED_AT_ONCE)):
+            pixels = torch.from_numpy(windows.images(rows))
+            parts.append(model.encode(pixels.flip(2) if mirrored else pixels).numpy())
+        columns[name] = np.concatenate(parts)
+    return columns
+
+
+def train_dynamics(spec: ModelSpec, encoder: WorldModel, windows: Windows,
+                   options: DynamicsOptions) -> WorldModel:
+    """Train a model of `spec` whose encoder is `encoder`'s, on windows with `encode_rows`.
+
+    Pictures are not looked at any more: heads that compare them are left untrained.
+    """
+    torch.manual_seed(options.seed)
+    model = WorldModel(replace(spec, architecture=replace(
+        spec.architecture, latent=encoder.spec.architecture.latent,
+        encoder_channels=encoder.spec.architecture.encoder_channels),
+        normalisation=replace(spec.normalisation,
+                              pixel_mean=encoder.spec.normalisation.pixel_mean,
+                              pixel_scale=encoder.spec.normalisation.pixel_scale)))
+    model.encoder.load_state_dict(encoder.encoder.state_dict())
+    model.encoder.requires_grad_(False)
+    optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
+                                  lr=options.learning_rate)
+    rng = np.random.default_rng([options.seed, 3])
+    labelled = np.flatnonzero(windows.complete('action'))
+    start, step = time.process_time(), 0
+    while (done := _done(options, step, time.process_time() - start)) < 1:
+        step += 1
+        for group in optimizer.param_groups:
+            group['lr'] = options.learning_rate * schedule(done)
+        chosen = rng.integers(len(windows), size=options.batch)
+        if 0 < len(labelled) < len(windows) / 4:
+            count = options.batch // 4
+            chosen[:count] = labelled[rng.integers(len(labelled), size=count)]
+        batch = gather(windows, chosen, mirrored=rng.random(options.batch) < 0.5)
+        loss = _loss(model, batch, options)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    return model.eval().requires_grad_(False)
+
+
+def _loss(model: WorldModel, batch: dict[str, Tensor], options: DynamicsOptions) -> Tensor:
+    """As `objective.Objective`, from one frame a sequence and of what is scored, and no more."""
+    latents = batch[LATENT]
+    now, steps = options.observed - 1, options.predicted
+    batch, terms = latent_actions.substitute(model, latents, batch)
+    with latent_actions.as_given(model):
+        state = model.initial_state(len(latents))
+        for t in range(now + 1):
+            state = model.observe(state, latents[:, t], batch['previous_action'][:, t],
+                                  batch['seen_proprio'][:, t])
+        states, changes = model.imagine(state, batch['action'][:, now:now + steps])
+    error = model.latent_of(states[:, 1:]) - latents[:, now + 1:now + 1 + steps]
+    scale = model.pose_change.scale
+    moved = batch['proprio'][:, now + 1:now + 1 + steps, :3] / scale
+    terms['prediction'] = error.pow(2).mean()
+    terms['pose_change'] = losses.smooth_l1(changes / scale, moved, 0.2)
+    return sum((getattr(options.weights, name) * term for name, term in terms.items()),
+               start=latents.new_zeros(()))
+
+
+def _done(options: DynamicsOptions, step: int, elapsed_s: float) -> float:
+    return elapsed_s / options.seconds if options.steps is None else step / options.steps
+
+
+def gather(windows: Windows, indices: NDArray[np.int64],
+           mirrored: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
+    """Batch as `objective.Objective` takes it, but latents, actions and odometry alone.
+
+    `mirrored` (B,): sequences taken as seen in a mirror.
+    """
+    starts = windows.starts[indices]
+    rows = starts[:, None] + np.arange(windows.length)
+    first = windows.episode_rows[windows.episode[indices]][:, :1]
+    flip = (np.zeros(len(rows), bool) if mirrored is None else mirrored)[:, None, None]
+    latent = windows.column(LATENT)[rows]
+    if mirrored is not None:
+        latent = np.where(flip, windows.column(MIRRORED)[rows], latent)
+    before = windows.column('action')[np.maximum(rows - 1, first)].copy()
+    before[rows - 1 < first] = 0.0
+    arrays: Mapping[str, NDArray[Any]] = {
+        LATENT: latent, 'action': _flip(windows.column('action')[rows], 'action', flip),
+        'previous_action': _flip(before, 'action', flip),
+        'proprio': _flip(windows.column('proprio')[rows], 'proprio', flip),
+    }
+    batch = {name: torch.from_numpy(values.astype(np.float32)) for name, values in arrays.items()}
+    batch['seen_proprio'] = torch.full_like(batch['proprio'], torch.nan)
+    return batch
+
+
+def _flip(values: NDArray[np.float32], name: str, flip: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.where(flip, values * np.asarray(MIRROR[name], np.float32), values)

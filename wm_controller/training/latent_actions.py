@@ -1,0 +1,86 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Latent actions from video: what stands for commands where a recording has none.
+
+The inverse model reads a latent action off each pair of neighbouring frames, and the predictor
+is driven by it. A narrow noisy bottleneck keeps the future itself from being passed through.
+Where commands are known, they are the prior of the latent action and its read-out, and half of
+those sequences are driven by the commands' own latent actions, as the robot will be.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+from wm_controller.training import losses
+from wm_controller.world_model.model import WorldModel
+
+Batch = dict[str, Tensor]
+DRIVEN_BY_COMMANDS = 0.5  # share of the labelled sequences
+FREE_NATS = 1.0  # a step, not paid for: else nothing passes before the encoder has learned
+
+
+def substitute(model: WorldModel, latents: Tensor, batch: Batch) -> tuple[Batch, Batch]:
+    """Put latent actions (B, L, Z) in place of `action` and `previous_action` (B, L, 2).
+
+    Returns the batch and the loss terms: `latent_bottleneck` in nats a step over FREE_NATS,
+    `latent_command` the error of commands read from latent actions. Without latent actions: all
+    as it is.
+    """
+    if model.latent_actions is None:
+        return batch, {}
+    bridge = model.latent_actions
+    mean, log_variance = bridge.infer(latents[:, :-1], latents[:, 1:])
+    command = batch['action'][:, :-1] / model.action_scale
+    known = torch.isfinite(command).all(-1)
+    command = torch.nan_to_num(command)
+    prior_mean, prior_log_variance = bridge.of_command(command)
+
+    standard = torch.zeros_like(mean)
+    bottleneck = _divergence(mean, log_variance, standard, standard)
+    to_prior = _divergence(mean, log_variance, prior_mean, prior_log_variance)
+    terms = {
+        'latent_bottleneck': torch.relu(
+            torch.where(known, to_prior, bottleneck).mean() - FREE_NATS),
+        'latent_command': losses.smooth_l1(
+            bridge.to_command(mean), torch.where(known[..., None], command, torch.nan)),
+    }
+    sampled = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+    chosen = torch.rand(len(known), device=known.device) < DRIVEN_BY_COMMANDS
+    action = torch.where((known & chosen[:, None])[..., None], prior_mean, sampled)
+    return as_actions(model, action, batch), terms
+
+
+def as_given(model: WorldModel) -> AbstractContextManager[None]:
+    """Context in which the model takes what `substitute` returned as latent actions."""
+    return nullcontext() if model.latent_actions is None else model.latent_actions.as_given()
+
+
+def inferred(model: WorldModel, latents: Tensor) -> Tensor:
+    """Mean latent actions (B, L - 1, Z) between the neighbours of latents (B, L, E)."""
+    assert model.latent_actions is not None
+    return model.latent_actions.infer(latents[:, :-1], latents[:, 1:])[0]
+
+
+def as_actions(model: WorldModel, action: Tensor, batch: Batch) -> Batch:
+    """Return the batch with latent actions (B, L - 1, Z) as `action` and `previous_action`.
+
+    What follows the last frame is 0; what led to the first one is taken from its command where
+    there is one, else 0.
+    """
+    assert model.latent_actions is not None
+    before = batch['previous_action'][:, :1] / model.action_scale
+    known = torch.isfinite(before).all(-1, keepdim=True)
+    first = model.latent_actions.of_command(torch.nan_to_num(before))[0]
+    first = torch.where(known, first, torch.zeros_like(first))
+    return {**batch, 'action': torch.cat([action, torch.zeros_like(action[:, :1])], 1),
+            'previous_action': torch.cat([first, action], 1)}
+
+
+def _divergence(mean: Tensor, log_variance: Tensor, other_mean: Tensor,
+                other_log_variance: Tensor) -> Tensor:
+    """Kullback-Leibler divergence (...,) of diagonal Gaussians (..., Z), nats."""
+    ratio = (log_variance - other_log_variance).exp()
+    distance = (mean - other_mean).pow(2) * (-other_log_variance).exp()
+    return 0.5 * (ratio + distance - 1 - log_variance + other_log_variance).sum(-1)
