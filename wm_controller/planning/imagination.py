@@ -23,7 +23,8 @@ class Future:
 
     `poses` (N, T + 1, 3) in the frame of the base now, as expected; `clearance` (P, N, S, K) m,
     the model's median at the `clearance_steps` (S,); `time_to_reach` (P, N, S) s at those steps,
-    or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for.
+    or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
+    (P, N, S) m: from the base's middle to the nearest thing all round, or None.
     """
 
     actions: Floats
@@ -32,6 +33,11 @@ class Future:
     clearance: Floats
     time_to_reach: Floats | None
     disagreement: Floats
+    gap: Floats | None = None
+
+    def nearest(self) -> Floats:
+        """Return the distance (P, N, S) m to the nearest thing: all round, else in the view."""
+        return self.clearance.min(-1) if self.gap is None else self.gap
 
 
 class Imagination:
@@ -83,8 +89,10 @@ class Imagination:
             poses[:, t + 1] = compose(poses[:, t], moves[:, t])
         chosen = np.arange(2, steps + 1, 2)
         later = states[:, :, torch.from_numpy(chosen)]
-        reach = None
+        reach = gap = None
         with self.precision():
+            if self.model.spec.architecture.gap:
+                gap = self.model.gap(later)[..., 1].double().numpy()
             clearance = self.model.clearance(later)[..., 1, :].double().numpy()
             if goal is not None:
                 local = torch.from_numpy(relative(poses[:, chosen], np.array(
@@ -92,7 +100,7 @@ class Imagination:
                 reach = self.model.time_to_reach(
                     later, local.expand(len(later), *local.shape)).double().numpy()
         return Future(actions, poses, chosen, clearance, reach,
-                      self._disagreement(states[0], actions, chosen))
+                      self._disagreement(states[0], actions, chosen), gap)
 
     def _disagreement(self, states: torch.Tensor, actions: Floats,
                       steps: NDArray[np.int64]) -> Floats:

@@ -79,7 +79,7 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
 
     # What the model imagines counts less the further ahead it is.
     trust = 1.0 / (1.0 + 0.15 * future.clearance_steps)
-    imagined_gap = future.clearance.min(-1) - config.footprint.reach
+    imagined_gap = future.nearest() - config.footprint.reach
     imagined_lack = np.clip(1 - imagined_gap / config.comfort, 0.0, 1.5)
     total += w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
     # Where the ensemble differs more than it usually does, the model was never taught.

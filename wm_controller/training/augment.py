@@ -69,8 +69,11 @@ def mirror(batch: Batch, chosen: Tensor) -> Batch:
         result[key] = flip_chosen(batch[key], batch[key].ndim - 2)
     result['clearance'] = choose(batch['clearance'], batch['clearance'].flip(-1))
     signs = {'action': (1, -1), 'previous_action': (1, -1), 'proprio': (1, -1, -1, 1, -1),
-             'reach_goal': (1, -1), 'goal_pose': (1, -1, -1)}
+             'reach_goal': (1, -1), 'goal_pose': (1, -1, -1), 'things': (1, -1),
+             'trail': (1, -1, -1)}
     for key, sign in signs.items():
+        if key not in batch:
+            continue
         values = batch[key]
         result[key] = choose(values, values * values.new_tensor(sign))
     return result

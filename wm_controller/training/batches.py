@@ -11,6 +11,7 @@ from torch import Tensor
 
 from wm_controller.data.windows import Windows
 from wm_controller.safety.geometry import relative, wrap_angle
+from wm_controller.training.counterfactual import draw_things
 from wm_controller.training.image_reach import draw_goals
 
 GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
@@ -28,13 +29,15 @@ class Sampler:
     """
 
     def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
-                 near_weight: float = 1.0, image_reach: bool = False) -> None:
+                 near_weight: float = 1.0, image_reach: bool = False,
+                 things: bool = False) -> None:
         """`near_weight`: how many times as likely as others windows with things < NEAR_M are.
 
-        `image_reach`: draw the goals of `image_reach.draw_goals` too.
+        `image_reach`: draw the goals of `image_reach.draw_goals` too; `things`: what
+        `counterfactual.draw_things` gathers.
         """
         self._windows, self._seed, self._reach = windows, seed, reach_max_steps
-        self._image_reach = image_reach
+        self._image_reach, self._things = image_reach, things
         clearance = windows.column('clearance')
         nearest = np.nan_to_num(clearance, nan=np.inf).min(-1, initial=np.inf)
         count = np.concatenate([[0], np.cumsum(nearest < NEAR_M)])
@@ -52,11 +55,13 @@ class Sampler:
         drawn = rng.random(batch) * self._cumulative[-1]
         indices = np.minimum(np.searchsorted(self._cumulative, drawn, side='right'),
                              len(self._windows) - 1)
-        return assemble(self._windows, indices, rng, self._reach, self._image_reach)
+        return assemble(self._windows, indices, rng, self._reach, self._image_reach,
+                        self._things)
 
 
 def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
-             reach_max_steps: int, image_reach: bool = False) -> dict[str, Tensor]:
+             reach_max_steps: int, image_reach: bool = False,
+             things: bool = False) -> dict[str, Tensor]:
     """Gather windows and add goals; see `objective.Objective` for names and shapes."""
     columns = windows.batch(indices)
     rows = windows.starts[indices]
@@ -87,6 +92,8 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     }
     if image_reach:
         arrays.update(draw_goals(windows, indices, rng))
+    if things:
+        arrays.update(draw_things(windows, indices, rng))
     return {name: torch.from_numpy(np.ascontiguousarray(
         values if values.dtype == np.uint8 else values.astype(np.float32)))
         for name, values in arrays.items()}

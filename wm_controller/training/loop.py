@@ -176,7 +176,7 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     seed = options.seed * 65536 + fabric.global_rank
     sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight,
-                              model.spec.architecture.image_reach)
+                              model.spec.architecture.image_reach, model.spec.architecture.gap)
     last, last_processor = time.monotonic(), time.process_time()
     said = kept = -math.inf
     objective.train()

@@ -12,6 +12,7 @@ from torch import nn, Tensor
 from wm_controller.training import latent_actions, losses
 from wm_controller.training.collapse.method import Method
 from wm_controller.training.collapse.vicreg import VICReg
+from wm_controller.training.counterfactual import gap_loss
 from wm_controller.training.image_reach import image_reach_loss
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
@@ -42,6 +43,7 @@ class Weights:
     coding_rate: float = 8.0
     contrastive: float = 1.0
     image_reach: float = 0.5
+    gap: float = 1.0
     latent_bottleneck: float = 0.01
     latent_command: float = 0.5
 
@@ -62,7 +64,8 @@ class Objective(nn.Module):
     (B, L, 5) with `seen_proprio`, what of it the filter is shown, `clearance` (B, L, K),
     `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s, `goal_pixels`
     (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here; for a model with
-    `image_reach` also what `image_reach.draw_goals` returns.
+    `image_reach` also what `image_reach.draw_goals` returns, with `gap` what
+    `counterfactual.draw_things` does.
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
@@ -111,7 +114,7 @@ class Objective(nn.Module):
             targets = self.method.targets(batch['pixels'], latents, self.model)
         with latent_actions.as_given(self.model):
             states = self.filter(latents, driven)
-            rollout = self._rollout(states, latents, targets, driven)
+            rollout, future = self._rollout(states, latents, targets, driven)
         terms = {
             'inverse_dynamics': self._inverse_dynamics(latents, batch),
             **rollout,
@@ -119,6 +122,9 @@ class Objective(nn.Module):
             'goal_pose': self._goal_pose(features, batch) if self.weights.goal_pose else (
                 latents.new_zeros(())),
         }
+        if self.model.spec.architecture.gap:
+            terms['gap'] = gap_loss(self.model, states, future, self.starts(states.shape[1]),
+                                    batch)
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
                      if f.name in terms), start=latents.new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
@@ -135,8 +141,11 @@ class Objective(nn.Module):
         return torch.linspace(first, last, count).round().long().tolist()
 
     def _rollout(self, states: Tensor, latents: Tensor, targets: Tensor,
-                 batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Imagine from several frames at once; read all heads from seen and imagined states."""
+                 batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """Imagine from several frames at once; read all heads from seen and imagined states.
+
+        Returns the terms and the imagined states (N, T, S).
+        """
         steps = self.horizon.predicted
         starts = self.starts(states.shape[1])
 
@@ -171,7 +180,7 @@ class Objective(nn.Module):
                                  windows(asked, 1, steps).transpose(1, 2))
         return {**predicted, 'pose_change': pose_loss,
                 'clearance': clearance_loss, 'time_to_reach': reach_loss,
-                'latent_variable': divergence, 'image_reach': image_loss}
+                'latent_variable': divergence, 'image_reach': image_loss}, future
 
     def _imagine(self, state: Tensor, actions: Tensor, after: Tensor
                  ) -> tuple[Tensor, Tensor, Tensor]:

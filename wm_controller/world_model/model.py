@@ -12,6 +12,9 @@ from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.heads import (
     CLEARANCE_MIN,
     ClearanceHead,
+    GAP_MAX,
+    GAP_MIN,
+    GapHead,
     InverseDynamicsHead,
     PoseChangeHead,
     TimeToReachHead,
@@ -47,6 +50,8 @@ class WorldModel(nn.Module):
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
         if spec.architecture.image_reach:
             self.image_reach = ImageReachHead(spec)
+        if spec.architecture.gap:
+            self.gap_head = GapHead(spec)
         self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
         self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
@@ -138,3 +143,10 @@ class WorldModel(nn.Module):
         Raises AttributeError for a model without `Architecture.image_reach`.
         """
         return torch.expm1(self.image_reach(state, goal_latent)) * self.spec.step_period_s
+
+    def gap(self, state: Tensor) -> Tensor:
+        """Return the gap all round (..., 2) in metres, low and median, for states (..., S).
+
+        Raises AttributeError for a model without `Architecture.gap`.
+        """
+        return self.gap_head(state).exp().clamp(GAP_MIN, GAP_MAX)

@@ -21,6 +21,7 @@ class Architecture:
     next step neither state nor action tells; 0: none.
     `image_reach`: the head that judges the time to goal pictures; without `decoder_channels`
     there is no decoder.
+    `gap`: the head that judges how near anything is, also after actions that were never taken.
     `latent_action`: width of actions learned from video; 0: commands are the actions.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
     Without `action_conditioned`, states are carried forward as if every action were zero.
@@ -39,6 +40,7 @@ class Architecture:
     image_reach: bool = False
     decoder_channels: tuple[int, ...] = ()
     latent_action: int = 0
+    gap: bool = False
 
     @property
     def control(self) -> int:
@@ -47,7 +49,7 @@ class Architecture:
 
 
 # What `wm train` trains. The defaults above are what a bundle that does not say so has.
-CURRENT = Architecture(ensemble=3, latent_variable=6, image_reach=True)
+CURRENT = Architecture(ensemble=3, latent_variable=6, image_reach=True, gap=True)
 
 
 @dataclass(frozen=True)
