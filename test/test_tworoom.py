@@ -20,7 +20,7 @@ from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.evaluation.tworoom import TASKS
 from wm_controller.evaluation.tworoom_data import convert
-from wm_controller.evaluation.tworoom_pipe import receive, send
+from wm_controller.evaluation.tworoom_pipe import IMAGE_PX, receive, send
 from wm_controller.evaluation.tworoom_planner import HORIZON_STEPS, REPLAN_STEPS, TwoRoomPlanner
 from wm_controller.evaluation.tworoom_program import choose_starts
 from wm_controller.evaluation.tworoom_table import below_aim, summarise
@@ -154,7 +154,7 @@ def test_a_recording_becomes_a_data_set_with_and_without_odometry(tmp_path):
         target = tmp_path / f'{odometry}.h5'
         convert(tmp_path / 'recording.h5', target, odometry)
         with Dataset.open(target) as data:
-            assert data.n_episodes == 2 and data.image_size == (64, 64)
+            assert data.n_episodes == 2 and data.image_size == (IMAGE_PX, IMAGE_PX)
             np.testing.assert_allclose(data.column('action'), action * 0.5, atol=1e-6)
             pose, proprio = data.column('pose'), data.column('proprio')
             assert np.isnan(pose).all() == np.isnan(proprio).all() == (not odometry)

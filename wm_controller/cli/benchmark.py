@@ -27,8 +27,8 @@ def benchmark(
     peer_episodes: Annotated[int, typer.Option(
         help='Starts of LeWM and PLDM, whose plans take long.', min=1)] = 200,
     goals: Annotated[str, typer.Option(help='Distances of the goals, steps.')] = '25,100',
-    steps: Annotated[int, typer.Option(help='Iterations of training.', min=1)] = 2000,
-    collect: Annotated[int, typer.Option(help='Episodes to train on.', min=10)] = 500,
+    steps: Annotated[int, typer.Option(help='Iterations of training.', min=1)] = 1000,
+    collect: Annotated[int, typer.Option(help='Episodes to train on.', min=10)] = 400,
     folder: Annotated[Path, typer.Option(
         help='Data, models and results; a run goes on from what is there.')] = Path(
             'data/tworoom'),

@@ -62,8 +62,8 @@ class Settings:
     environment: Path
     episodes: int = 200
     peer_episodes: int = 200
-    collected: int = 500
-    steps: int = 2000
+    collected: int = 400
+    steps: int = 1000
     threads: int = 1
 
 

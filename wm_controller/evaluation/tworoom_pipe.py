@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-IMAGE_PX = 64
+IMAGE_PX = 48
 """Side of the pictures that our model sees; the benchmark draws them at 224."""
 
 Arrays = dict[str, NDArray[Any]]

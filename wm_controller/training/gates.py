@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.training import calibration, losses
+from wm_controller.training import calibration, image_reach, losses
 from wm_controller.training.batches import assemble
 from wm_controller.training.objective import Objective
 
@@ -45,7 +45,8 @@ def score(objective: Objective, windows: Windows, *, seed: int = 0, sequences: i
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     rows: list[dict[str, Tensor]] = []
     for part in np.array_split(chosen, max(1, len(chosen) // batch)):
-        data = {k: v.to(device) for k, v in assemble(windows, part, rng, reach_steps).items()}
+        drawn = assemble(windows, part, rng, reach_steps, model.spec.architecture.image_reach)
+        data = {k: v.to(device) for k, v in drawn.items()}
         rows.append({**_score(objective, data), 'episode': torch.from_numpy(
             windows.episode[part])})
     model.train(training)
@@ -86,6 +87,7 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
         'reach_time': data['reach_time'][:, now],
         'goal_error': (guess[:, :2] - data['goal_pose'][:, now, :2]).norm(dim=-1),
         'goal_place': data['goal_pose'][:, now, :2],
+        **image_reach.score(objective, states[:, now], imagined[:, -1], data, now, steps),
     }
 
 
@@ -121,6 +123,7 @@ def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
         'pose_error_per_step_m': _mean(scores['move_error'], digits=5),
         **_goal_pictures(scores['goal_error'], scores['goal_place']),
         'uncertainty': calibration.judge(scores, scores['episode'].numpy()),
+        **image_reach.correlations(scores),
         'sequences': int(scores['error'].shape[0]),
         'limits': {'persistence_ratio': {str(k): v for k, v in MAX_PERSISTENCE.items()},
                    'effective_rank': MIN_EFFECTIVE_RANK,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 import torch
 from torch import Tensor
 
@@ -66,3 +67,34 @@ def image_reach_loss(model: WorldModel, states: Tensor, goals: Tensor, steps: Te
     far = torch.full_like(guess, float(np.log1p(REACH_MAX_STEPS)))
     far = torch.where(elsewhere[:, None, None], far, torch.nan)
     return loss + losses.pinball(guess, far, IMAGE_REACH_QUANTILE)
+
+
+def score(objective: Any, state: Tensor, imagined: Tensor, batch: dict[str, Tensor], now: int,
+          steps: int) -> dict[str, Tensor]:
+    """Guess times from the states (B, S) seen at `now` and imagined `steps` later.
+
+    Returns guesses and true steps, (B, G) each; nothing for a model without the head.
+    """
+    model: WorldModel = objective.model
+    if not model.spec.architecture.image_reach:
+        return {}
+    goals, _ = objective.encode(batch['reach_pixels'])
+    true = batch['reach_steps']
+    return {'image_guess': model.time_to_image(state[:, None], goals),
+            'image_steps': true[..., now],
+            'image_guess_imagined': model.time_to_image(imagined[:, None], goals),
+            'image_steps_imagined': true[..., now + steps]}
+
+
+def correlations(scores: dict[str, Tensor]) -> dict[str, float | None]:
+    """Rank correlation of the guessed with the true time, from seen and from imagined states."""
+    found: dict[str, float | None] = {}
+    for kind in ('', '_imagined'):
+        if f'image_guess{kind}' not in scores:
+            continue
+        known = torch.isfinite(scores[f'image_steps{kind}'])
+        result = spearmanr(scores[f'image_guess{kind}'][known].numpy(),
+                           scores[f'image_steps{kind}'][known].numpy())
+        value = float(result.statistic)
+        found[f'image_reach_correlation{kind}'] = round(value, 4) if np.isfinite(value) else None
+    return found
