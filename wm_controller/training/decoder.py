@@ -145,7 +145,8 @@ class DecoderObjective(nn.Module):
                ) -> tuple[Tensor, Tensor, Tensor]:
         """Draw states (N, S), half seen and half imagined.
 
-        Beside them the palettes (N, P) of the last frames seen, and their own frames (N, H, W, 3).
+        Beside them the palettes (N, K, 3) of the last frames seen, and their own frames (N, H, W,
+        3).
         """
         horizon = self._reader.horizon
         seen_frames = horizon.observed + 1
