@@ -3,7 +3,7 @@
 """The training loop: seeded, resumable, by time or by steps, on one process or many."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 import math
 import os
 from pathlib import Path
@@ -82,6 +82,8 @@ def train(paths: list[Path], options: TrainingOptions, report: Report) -> dict[s
     `report(progress, fraction, terms)` is called about once a second. Raises InputError where the
     data do not fit together or the checkpoint beside the output is of another run.
     """
+    method = methods.method_class(options.regulariser)
+    options = replace(options, architecture=method.architecture(options.architecture))
     if options.threads:
         torch.set_num_threads(options.threads)
     datasets = open_all(paths)
@@ -98,10 +100,10 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
          report: Report) -> dict[str, Any]:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
-    method = methods.method_class(options.regulariser)
-    model = WorldModel(describe(datasets, training, method.architecture(options.architecture)))
+    model = WorldModel(describe(datasets, training, options.architecture))
     objective = Objective(model, options.horizon, options.weights,
-                          _half_precision(options, fabric), method)
+                          _half_precision(options, fabric),
+                          methods.method_class(options.regulariser))
     optimizer = torch.optim.AdamW(_groups(model, options.weight_decay), lr=options.learning_rate)
     progress, identity = Progress(), _identity(datasets, options)
     path = checkpoint_path(options.output)
