@@ -29,6 +29,8 @@ def benchmark_collapse(
     episodes: Annotated[int, typer.Option(
         help='Drives of each model, by camera alone; 0: prediction only.', min=0)] = 0,
     batch: Annotated[int, typer.Option(help='Sequences in a batch.', min=2)] = 32,
+    width: Annotated[float, typer.Option(
+        help='Width of every network over the default: less learns sooner.', min=0.1)] = 1.0,
     seed: Annotated[int, typer.Option(help='Of weights and batches.')] = 0,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
@@ -40,7 +42,7 @@ def benchmark_collapse(
     names = only or list(DEFAULT)
     with progress('comparing', total=len(names) * (3 if episodes else 2)) as advance:
         result = run_collapse_study(
-            data, held_out, out, Budget(minutes, steps, batch, seed, episodes), names,
+            data, held_out, out, Budget(minutes, steps, batch, width, seed, episodes), names,
             lambda text: advance(description=text))
     emit(result, as_json, _table)
 

@@ -11,7 +11,7 @@ imagined states, and drives. Intervals of errors are bootstrapped over episodes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 import json
 from pathlib import Path
 import time
@@ -38,12 +38,12 @@ from wm_controller.world_model.precision import bfloat16_pays
 from wm_controller.world_model.spec import Architecture
 
 WINDOW = 16
-SEQUENCES = 1024
+SEQUENCES = 768
 RESAMPLED = 1000
 ENCODE_CALLS = 100
+OVERTIME_MINUTES = 0.2  # by which the last iteration may end late
 SEPARATOR = '+'  # between a regulariser and an encoder
 DEFAULT = (*METHODS, f'vicreg{SEPARATOR}efficientnet_lite0')
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,7 @@ class Budget:
     minutes: float = 4.0
     steps: int | None = None
     batch: int = 32
+    width: float = 1.0  # of every network, over the default; the latent keeps its size
     seed: int = 0
     episodes: int = 0  # drives of each model; 0: prediction alone
 
@@ -66,40 +67,46 @@ def run_collapse_study(
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Train, score and drive each way; models and rows are kept in `out`, trained ones reused."""
-    variants = [_parse(name) for name in names]
+    # What is wrong with the input shows before hours of work, not after.
+    runs = [_options(name, out, budget) for name in names]
+    digests = [_digest(path) for path in data]
+    held_out_digest = _digest(held_out)
+    if held_out_digest in digests:
+        raise InputError(f'{held_out}: is trained on: name a data set of other rooms')
     torch.set_num_threads(1)
     rows = []
-    for name, (regulariser, encoder) in zip(names, variants):
-        path = out / f'{name}.safetensors'
-        if not _fits(path, data, regulariser, encoder, budget):
+    for name, options in zip(names, runs):
+        if not _is_trained(options, digests):
             say(f'{name}: training')
-            _train(data, path, regulariser, encoder, budget)
+            train(list(data), options, lambda progress, fraction, terms: None)
         say(f'{name}: scoring')
-        bundle = load_bundle(path)
+        bundle = load_bundle(options.output)
         row = {'name': name, **_record(bundle), **_predictions(bundle, held_out)}
         if budget.episodes:
             say(f'{name}: driving')
-            row['driving'] = _drive(path, budget, out / 'runs')
+            row['driving'] = _drive(options.output, budget, out / 'runs')
         rows.append(row)
-        write_whole(out / f'{name}.json', (json.dumps(row, indent=2) + '\n').encode())
-    with Dataset.open(held_out) as dataset:
-        description = {'name': dataset.path.name, 'digest': dataset.digest}
-    return {'machine': machine(), 'budget': asdict(budget), 'held_out': description, 'rows': rows}
+        write_whole(out / f'{_file(name)}.json', (json.dumps(row, indent=2) + '\n').encode())
+    return {
+        'machine': machine(),
+        'budget': asdict(budget),
+        'data': digests,
+        'held_out': {'name': held_out.name, 'digest': held_out_digest},
+        'rows': rows,
+    }
 
 
-def _parse(name: str) -> tuple[str, str]:
-    """(regulariser, encoder) of a row's name; raises InputError."""
+def _digest(path: Path) -> str:
+    with Dataset.open(path) as dataset:
+        return dataset.digest
+
+
+def _options(name: str, out: Path, budget: Budget) -> TrainingOptions:
+    """How to train the row REGULARISER or REGULARISER+ENCODER; raises InputError."""
     regulariser, _, encoder = name.partition(SEPARATOR)
-    encoder = encoder or 'conv'
-    method_class(regulariser).architecture(with_encoder(Architecture(), encoder))
-    return regulariser, encoder
-
-
-def _train(
-    data: Sequence[Path], path: Path, regulariser: str, encoder: str, budget: Budget
-) -> None:
-    options = TrainingOptions(
-        output=path,
+    architecture = with_encoder(scaled(budget.width), encoder or 'conv')
+    return TrainingOptions(
+        output=out / f'{_file(name)}.safetensors',
         minutes=budget.minutes,
         steps=budget.steps,
         batch=budget.batch,
@@ -107,35 +114,46 @@ def _train(
         threads=1,
         processor_time=True,
         regulariser=regulariser,
-        architecture=with_encoder(Architecture(), encoder),
+        architecture=method_class(regulariser).architecture(architecture),
     )
-    train(list(data), options, lambda progress, fraction, terms: None)
 
 
-def _fits(
-    path: Path, data: Sequence[Path], regulariser: str, encoder: str, budget: Budget
-) -> bool:
+def _file(name: str) -> str:
+    return name.replace('/', '-')  # of timm/MODEL
+
+
+def scaled(width: float) -> Architecture:
+    """The default architecture with every width scaled, to multiples of 8 as norms need them."""
+
+    def of(size: int) -> int:
+        return max(8, 8 * round(size * width / 8))
+
+    a = Architecture()
+    stem, middle, last = (of(channels) for channels in a.encoder_channels)
+    return replace(
+        a,
+        encoder_channels=(stem, middle, last),
+        state=of(a.state),
+        predictor_hidden=of(a.predictor_hidden),
+        head_hidden=of(a.head_hidden),
+    )
+
+
+def _is_trained(options: TrainingOptions, digests: Sequence[str]) -> bool:
     """Whether a model of this data, way and budget is there already."""
-    if not path.is_file():
+    if not options.output.is_file():
         return False
-    bundle = load_bundle(path)
+    bundle = load_bundle(options.output)
     record = bundle.training
-    digests = []
-    for each in data:
-        with Dataset.open(each) as dataset:
-            digests.append(dataset.digest)
-    wanted = method_class(regulariser).architecture(with_encoder(Architecture(), encoder))
-    spent = (
-        record['iterations'] == budget.steps
-        if budget.steps is not None
-        else budget.minutes <= record['processor_minutes'] <= budget.minutes + 0.2
-    )
+    if options.steps is not None:
+        spent = record['iterations'] == options.steps
+    else:
+        spent = 0 <= record['processor_minutes'] - options.minutes <= OVERTIME_MINUTES
     return bool(
         spent
-        and [each['digest'] for each in record['data']] == digests
-        and record['regulariser'] == regulariser
-        and (record['seed'], record['batch']) == (budget.seed, budget.batch)
-        and bundle.spec.architecture == wanted
+        and [each['digest'] for each in record['data']] == list(digests)
+        and all(record[key] == getattr(options, key) for key in ('regulariser', 'seed', 'batch'))
+        and bundle.spec.architecture == options.architecture
     )
 
 
@@ -170,8 +188,6 @@ def _predictions(bundle: Bundle, held_out: Path) -> dict[str, Any]:
     """Errors on episodes never trained on, each with what needs no model beside it."""
     objective = Objective(bundle.model, Horizon(), Weights(), bfloat16_pays())
     with Dataset.open(held_out) as dataset:
-        if dataset.digest in (each.get('digest') for each in bundle.training['data']):
-            raise InputError(f'{held_out}: was trained on: name a data set of other rooms')
         windows = Windows([dataset], WINDOW)
         scores = score(objective, windows, sequences=SEQUENCES)
         episode = windows.episode[scores['window'].numpy()]

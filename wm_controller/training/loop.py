@@ -3,7 +3,7 @@
 """The training loop: seeded, resumable, by time or by steps, on one process or many."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 import math
 import os
 from pathlib import Path
@@ -103,6 +103,8 @@ def train(paths: list[Path], options: TrainingOptions, report: Report,
     written. Raises InputError where the
     data do not fit together or the checkpoint beside the output is of another run.
     """
+    method = methods.method_class(options.regulariser)
+    options = replace(options, architecture=method.architecture(options.architecture))
     if options.threads:
         torch.set_num_threads(options.threads)
     datasets = open_all(paths)
@@ -121,14 +123,14 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
          report: Report, on_end: Callable[[Outcome], None] | None) -> dict[str, Any]:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
-    method = methods.method_class(options.regulariser)
-    spec = describe(datasets, training, method.architecture(options.architecture))
+    spec = describe(datasets, training, options.architecture)
     initial = load_bundle(options.initial) if options.initial else None
     model = WorldModel(adopted_spec(spec, initial) if initial else spec)
     if initial:
         adopt(model, initial)
     objective = Objective(model, options.horizon, options.weights,
-                          _half_precision(options, fabric), method)
+                          _half_precision(options, fabric),
+                          methods.method_class(options.regulariser))
     optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
                                   lr=options.learning_rate)
     progress, identity = Progress(), _identity(datasets, options, initial)

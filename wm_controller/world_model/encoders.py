@@ -18,18 +18,20 @@ NAMES = (*TRAINED, *BACKBONES, f'{TIMM}NAME')
 def make_encoder(spec: ModelSpec) -> Encoder:
     """Build the encoder that the description names; raises InputError for any other name."""
     name = spec.architecture.encoder
-    if name in TRAINED:
-        return TRAINED[name](spec)
-    if _is_backbone(name):
-        return FrozenEncoder(spec)
-    raise InputError(f'no encoder is called {name!r}: use one of {", ".join(NAMES)}')
+    return FrozenEncoder(spec) if _is_frozen(name) else TRAINED[name](spec)
 
 
 def with_encoder(architecture: Architecture, name: str) -> Architecture:
-    """Name the encoder of a model to be trained; of a frozen one, the weights at hand too."""
-    digest = digest_of(name) if _is_backbone(name) else ''
+    """Name the encoder of a model to be trained; of a frozen one, the weights at hand too.
+
+    Raises InputError for an unknown name, or for weights that are not at hand.
+    """
+    digest = digest_of(name) if _is_frozen(name) else ''
     return replace(architecture, encoder=name, backbone_sha256=digest)
 
 
-def _is_backbone(name: str) -> bool:
-    return name in BACKBONES or (name.startswith(TIMM) and name != TIMM)
+def _is_frozen(name: str) -> bool:
+    frozen = name in BACKBONES or (name.startswith(TIMM) and name != TIMM)
+    if not frozen and name not in TRAINED:
+        raise InputError(f'no encoder is called {name!r}: use one of {", ".join(NAMES)}')
+    return frozen
