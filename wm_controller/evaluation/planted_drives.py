@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 FIRST_S, APART_S = 3.0, 2.5  # when the first moment comes, and the time between two
 WATCHED_S = 1.0  # how long an event lasts and is watched
 REMEMBERED_S = 2.5  # of frames before the event, where a branch has a past of its own
+BRANCHED = 0.5  # chance of an event to be planted at a moment: more rooms, fewer branches
 SLIP_EVERY = 3  # moments
 SLIP_GRIP = (0.1, 0.5)  # of the wheel that slips
 MOVED_M, MOVED_RAD = 0.05, 0.1  # in half a second, at least one of them, to count as moving
@@ -53,12 +54,16 @@ class Frame:
 
 @dataclass(frozen=True)
 class Branch:
-    """An event at `frames[start]`; `past` replaces the frames before it, where it is not None."""
+    """An event from frame `start` of a drive on, and the `frames` then.
+
+    `in_drive`: they are the drive's own. `past` replaces those before them where it is not None.
+    """
 
     event: str
     start: int
     frames: list[Frame]
     past: list[Frame] | None = None
+    in_drive: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,32 +82,39 @@ class DriveSpec:
 
 @dataclass
 class Drive:
-    """The frames of a drive, where the robot truly was, and the moments: (start, event or '')."""
+    """The frames of a drive and its moments: (start, what is in the drive itself there or '').
+
+    `true` and `odometry` are the poses (N, 3) where the robot was, and was by its wheels.
+    """
 
     spec: DriveSpec
     frames: list[Frame]
     true: Floats
+    odometry: Floats
     moments: list[tuple[int, str]]
     simulator: Simulator
     room: Room
 
     def branches(self) -> Iterator[Branch]:
-        """Branch at every moment at which the robot moves; slips and people are in the drive."""
+        """Branch at the moments at which the robot moves, into a share of the events at each."""
         spec = self.spec
         count = round(WATCHED_S / spec.camera_period_s)
         for start, event in self.moments:
             if not self.moving(start):
                 continue
             ahead = self.frames[start:start + count]
-            yield Branch(event or 'quiet', start, ahead)
+            yield Branch(event or 'quiet', start, ahead, in_drive=True)
             if event:
                 continue
             rng = np.random.default_rng([spec.room_seed, start])
             for name, make in {**CAMERA_EVENTS, **HARMLESS_CHANGES}.items():
                 alter = make(rng, self.frames[start - 1].image)
+                if rng.random() > BRANCHED:
+                    continue
                 yield Branch(name, start, [replace(frame, image=alter(
                     frame.stamp - ahead[0].stamp, frame.image)) for frame in ahead])
-            yield from self._teleported(rng, start, count)
+            if rng.random() < BRANCHED:
+                yield from self._teleported(rng, start, count)
             if spec.people == 0:
                 yield from self._with_object(rng, start, count)
 
@@ -112,13 +124,6 @@ class Drive:
         path = self.odometry[start:start + steps + 1]
         moved = relative(path[0], path[-1])
         return bool(math.hypot(*moved[:2]) > MOVED_M or abs(moved[2]) > MOVED_RAD)
-
-    @property
-    def odometry(self) -> Floats:
-        """Poses (N, 3) that odometry gave, also where the frames go without."""
-        return self._odometry
-
-    _odometry: Floats = None  # type: ignore[assignment]
 
     def _render(self, simulator: Simulator, poses: Floats) -> list[Image]:
         return [_shrunk(simulator.image(pose), self.spec.image_size) for pose in poses]
@@ -190,9 +195,8 @@ def record_drive(spec: DriveSpec) -> Drive:
         odometry.append(measured.pose)
         seen.append(_sees_person(simulator))
         simulator.step(spec.camera_period_s)
-    drive = Drive(spec, frames, np.array(true), _moments(spec, slips, seen), simulator, room)
-    drive._odometry = np.array(odometry)
-    return drive
+    return Drive(spec, frames, np.array(true), np.array(odometry), _moments(spec, slips, seen),
+                 simulator, room)
 
 
 def _starts(spec: DriveSpec) -> list[int]:

@@ -115,7 +115,7 @@ class Simulator:
         self._motors.command(self.time, float(v), float(w))
 
     def set_grip(self, left: float, right: float) -> None:
-        """From now on this share (0..1) of a wheel's turning moves the body; odometry counts all."""
+        """Let this share (0..1) of a wheel's turning move the body; odometry counts all of it."""
         if not (0.0 <= left <= 1.0 and 0.0 <= right <= 1.0):
             raise InputError(f'grip of the wheels {left}, {right}: use 0 to 1')
         self._wheels.grip = (float(left), float(right))
