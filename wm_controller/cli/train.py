@@ -25,6 +25,9 @@ def train(
     restart: Annotated[bool, typer.Option(help='Ignore a checkpoint beside the output.')] = False,
     max_memory_gb: Annotated[float, typer.Option(
         help='Frames in memory, at most; more lie unpacked in a temporary file.')] = 2.5,
+    calibrate: Annotated[Path | None, typer.Option(
+        metavar='BUNDLE', help='Do not train: calibrate the surprise of this bundle on the data, '
+        "your own robot's for instance; its weights stay as they are.")] = None,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""
@@ -32,6 +35,9 @@ def train(
         raise InputError('--minutes and --steps must be positive and --batch at least 2')
     if output.suffix != '.safetensors':
         raise InputError(f'{output}: name the bundle *.safetensors')
+    if calibrate is not None:
+        _calibrate(data, calibrate, output, threads, as_json)
+        return
     from wm_controller.training.loop import train as run
     from wm_controller.training.loop import TrainingOptions
 
@@ -54,6 +60,26 @@ def train(
     if not gates['passed']:
         raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
                              'the controller refuses it unless allow_ungated is set')
+
+
+def _calibrate(data: list[Path], bundle: Path, output: Path, threads: int, as_json: bool) -> None:
+    import torch
+
+    from wm_controller.training.calibration import recalibrate
+    if threads:
+        torch.set_num_threads(threads)
+    with progress('calibrating', total=1000) as advance:
+        shown = 0.0
+
+        def report(share: float) -> None:
+            nonlocal shown
+            advance(1000 * share - shown)
+            shown = 1000 * share
+
+        made_of = recalibrate(data, bundle, output, report)
+    emit({'model': str(output), **made_of}, as_json, lambda result: (
+        f'{output}: surprise calibrated on {sum(made_of["frames"])} frames of '
+        f'{sum(made_of["rooms"])} rooms or drives; weights as in {bundle}'))
 
 
 def _table(result):  # type: ignore[no-untyped-def]

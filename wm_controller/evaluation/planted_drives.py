@@ -100,7 +100,7 @@ class Drive:
         spec = self.spec
         count = round(WATCHED_S / spec.camera_period_s)
         for start, event in self.moments:
-            if not self.moving(start):
+            if not self.moving(start) or (event == 'slip' and not self._slipped(start)):
                 continue
             ahead = self.frames[start:start + count]
             yield Branch(event or 'quiet', start, ahead, in_drive=True)
@@ -120,10 +120,16 @@ class Drive:
 
     def moving(self, start: int) -> bool:
         """Whether the wheels turned in the half second from a frame on."""
+        return _is_motion(self._in_half_a_second(self.odometry, start))
+
+    def _slipped(self, start: int) -> bool:
+        """Whether a slip lost as much way as counts as moving: else nothing has happened."""
+        return _is_motion(relative(self._in_half_a_second(self.true, start),
+                                   self._in_half_a_second(self.odometry, start)))
+
+    def _in_half_a_second(self, path: Floats, start: int) -> Floats:
         steps = round(0.5 / self.spec.camera_period_s)
-        path = self.odometry[start:start + steps + 1]
-        moved = relative(path[0], path[-1])
-        return bool(math.hypot(*moved[:2]) > MOVED_M or abs(moved[2]) > MOVED_RAD)
+        return relative(path[start], path[start + steps])
 
     def _render(self, simulator: Simulator, poses: Floats) -> list[Image]:
         return [_shrunk(simulator.image(pose), self.spec.image_size) for pose in poses]
@@ -197,6 +203,10 @@ def record_drive(spec: DriveSpec) -> Drive:
         simulator.step(spec.camera_period_s)
     return Drive(spec, frames, np.array(true), np.array(odometry), _moments(spec, slips, seen),
                  simulator, room)
+
+
+def _is_motion(change: Floats) -> bool:
+    return bool(math.hypot(*change[:2]) > MOVED_M or abs(change[2]) > MOVED_RAD)
 
 
 def _starts(spec: DriveSpec) -> list[int]:

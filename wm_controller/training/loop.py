@@ -17,6 +17,7 @@ from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint
+from wm_controller.training.calibration import calibrate_if_enough
 from wm_controller.training.gates import measure
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.statistics import describe
@@ -117,7 +118,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     keep()
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
-        save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,
+        energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
+        save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles, energy=energy,
                     training=_training_record(datasets, options, progress, training, held_out))
         path.unlink(missing_ok=True)
     return gates

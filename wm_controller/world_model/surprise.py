@@ -40,6 +40,12 @@ class Steady:
         self._raw.clear()
         self._agreed.clear()
 
+    def fork(self) -> 'Steady':
+        """Return one that goes on from here by itself."""
+        other = Steady(self._debounce_s, self._hold_s)
+        other._raw, other._agreed = self._raw.copy(), self._agreed.copy()
+        return other
+
     def update(self, stamp: float, score: float) -> float:
         """Take the score of a frame at `stamp` s; frames come in order. NaN: nothing is known.
 
