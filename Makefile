@@ -78,7 +78,7 @@ ablation-collapse: $(READY) ## train every way against collapse for equal time; 
 	test -e data/collapse.h5 || $(WM) collect --rooms 75 --steps 400 --seed 1 -o data/collapse.h5
 	test -e data/held_out.h5 || $(WM) collect --rooms 30 --steps 120 --family evaluation \
 	  --seed 77 -o data/held_out.h5
-	$(WM) benchmark_collapse data/collapse.h5 --held-out data/held_out.h5 -o data/collapse \
+	$(WM) benchmark collapse data/collapse.h5 --held-out data/held_out.h5 -o data/collapse \
 	  $(COLLAPSE_ARGS)
 
 # 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes.

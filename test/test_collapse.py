@@ -241,7 +241,7 @@ def test_methods_and_encoders_that_are_not_there_are_named_in_one_line(data, tmp
 def test_the_comparison_makes_a_row_of_each_and_trains_none_twice(data, tmp_path, capsys):
     other = write_dataset(tmp_path / 'other.h5', episodes=4, seed=5)
     out = tmp_path / 'rows'
-    command = ['benchmark_collapse', str(data), '--held-out', str(other), '-o', str(out),
+    command = ['benchmark', 'collapse', str(data), '--held-out', str(other), '-o', str(out),
                '--steps', '1', '--only', 'mcr2', '--only', 'generative', '--json']
     assert wm(command) == 0
     rows = {row['name']: row for row in json.loads(capsys.readouterr().out)['rows']}

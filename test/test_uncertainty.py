@@ -11,7 +11,7 @@ import torch
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.errors import InputError
 from wm_controller.planning.imagination import Imagination
-from wm_controller.training import calibration, losses
+from wm_controller.training import coverage, losses
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.world_model import uncertainty
 from wm_controller.world_model.model import WorldModel
@@ -80,7 +80,7 @@ def test_intervals_hold_what_they_promise_however_wrong_the_deviations_were(fact
     rng = np.random.default_rng(3)
     deviation = np.exp(rng.normal(0, 0.7, (600, 8, 5)))
     error = np.abs(rng.normal(0, deviation * factor))
-    table = calibration.judge({
+    table = coverage.judge({
         'latent_error': torch.from_numpy(error), 'latent_deviation': torch.from_numpy(deviation),
         'clearance_log_error': torch.full((600, 8, 5), torch.nan),
         'clearance_deviation': torch.ones(600, 8, 5),

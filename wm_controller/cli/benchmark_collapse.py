@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""`wm benchmark_collapse`: ways to train without collapse, and encoders, side by side."""
+"""`wm benchmark collapse`: ways to train without collapse, and encoders, side by side."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from wm_controller.errors import InputError
 
 
 @reports_errors
-def benchmark_collapse(
+def collapse(
     data: Annotated[list[Path], typer.Argument(help='Data sets (.h5) to train on.')],
     held_out: Annotated[Path, typer.Option(help='Data set (.h5) of other rooms, to score on.')],
     out: Annotated[Path, typer.Option(

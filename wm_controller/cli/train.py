@@ -54,6 +54,9 @@ def train(
         help='Share of the steps whose commands, odometry and scan are used.')] = 1.0,
     runs: Annotated[Path, typer.Option(
         help='Folder that the report is put into a folder of.')] = Path('runs'),
+    calibrate: Annotated[Path | None, typer.Option(
+        metavar='BUNDLE', help='Do not train: calibrate the surprise of this bundle on the data, '
+        "your own robot's for instance; its weights stay as they are.")] = None,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Train a world model; resumes from a checkpoint, exits with 1 when a gate failed."""
@@ -66,6 +69,9 @@ def train(
         raise InputError(f'--labels {labels:g}: a share, from 0 to 1')
     if output.suffix != '.safetensors':
         raise InputError(f'{output}: name the bundle *.safetensors')
+    if calibrate is not None:
+        _calibrate(data, calibrate, output, threads, as_json)
+        return
     if decoder_minutes is not None and decoder_minutes < 0:
         raise InputError('--decoder-minutes must not be negative; 0 trains none')
     if decoder_of is not None and decoder_minutes == 0:
@@ -165,6 +171,26 @@ def _only_decoder(data: list[Path], source: str, options: Any, as_json: bool) ->
     emit({'model': str(options.output), 'decoder': record}, as_json, lambda result: (
         f'{result["model"]}: decoder of {record["parameters"]} parameters, '
         f'{record["minutes"]:g} minutes, mean absolute error {record["loss"]["absolute"]:.3f}'))
+
+
+def _calibrate(data: list[Path], bundle: Path, output: Path, threads: int, as_json: bool) -> None:
+    import torch
+
+    from wm_controller.training.calibration import recalibrate
+    if threads:
+        torch.set_num_threads(threads)
+    with progress('calibrating', total=1000) as advance:
+        shown = 0.0
+
+        def report(share: float) -> None:
+            nonlocal shown
+            advance(1000 * share - shown)
+            shown = 1000 * share
+
+        made_of = recalibrate(data, bundle, output, report)
+    emit({'model': str(output), **made_of}, as_json, lambda result: (
+        f'{output}: surprise calibrated on {sum(made_of["frames"])} frames of '
+        f'{sum(made_of["rooms"])} rooms or drives; weights as in {bundle}'))
 
 
 def _table(result):  # type: ignore[no-untyped-def]

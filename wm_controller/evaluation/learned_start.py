@@ -13,7 +13,7 @@ import torch
 from wm_controller.data.dataset import Dataset
 from wm_controller.data.images import fit
 from wm_controller.errors import InputError
-from wm_controller.evaluation.open_loop import check_fit, OBSERVED, observed
+from wm_controller.evaluation.open_loop import OBSERVED, observed
 from wm_controller.safety.geometry import relative
 from wm_controller.simulation.rooms import make_room
 from wm_controller.simulation.simulator import CameraSpec, Simulator
@@ -74,7 +74,7 @@ def start_in_recording(bundle: Bundle, path: Path, at: int | None = None) -> Sta
     By default as late in the first episode as the model needs to have seen enough.
     """
     with Dataset.open(path) as data:
-        check_fit(bundle, data)
+        check_fit(bundle.spec, data)
         row = min(OBSERVED, int(data.ep_len[0])) - 1 if at is None else at
         if not 0 <= row < data.n_steps:
             raise InputError(f'{path}: --at {row}: it has frames 0 to {data.n_steps - 1}')

@@ -27,6 +27,7 @@ from wm_controller.evaluation.pictures import PictureScore, summarise_pictures
 from wm_controller.safety.geometry import compose, integrate, relative
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.recordings import check_fit
 
 STEPS = (1, 2, 4, 8)
 OBSERVED = 8  # frames that are seen before anything is imagined
@@ -34,14 +35,13 @@ HORIZON_S = 2.0
 MOST_WINDOWS = 2048
 BATCH = 32
 HELD_OUT = 0.1  # the share that `wm train` holds out
-PERIOD_TOLERANCE = 0.05
 
 
 def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> dict[str, Any]:
     """Score a bundle on a data set; on what training held out, where it was trained on it."""
     bundle = load_bundle(model)
     with Dataset.open(data) as dataset:
-        check_fit(bundle, dataset)
+        check_fit(bundle.spec, dataset)
         period_s = dataset.step_period_s
         horizon = max(1, round(HORIZON_S / period_s))
         length = OBSERVED + max(horizon, *STEPS)
@@ -73,22 +73,6 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> di
                 scores, windows.episode[chosen]
             ),
         }
-
-
-def check_fit(bundle: Bundle, dataset: Dataset) -> None:
-    expected = bundle.spec.step_period_s
-    if abs(dataset.step_period_s - expected) > PERIOD_TOLERANCE * expected:
-        raise InputError(
-            f'{dataset.path}: its step is {dataset.step_period_s:g} s, the model has learned '
-            f'{expected:g} s: ingest the recording with --rate {1 / expected:g}'
-        )
-    width, height = dataset.image_size
-    if (height, width) != tuple(bundle.spec.image_size):
-        wide, high = bundle.spec.image_size[::-1]
-        raise InputError(
-            f'{dataset.path}: its images are {width}x{height}, those of the model {wide}x{high}: '
-            'ingest the recording at that size'
-        )
 
 
 def _trained_on(bundle: Bundle, dataset: Dataset) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.training import calibration, image_reach, losses
+from wm_controller.training import coverage, image_reach, losses
 from wm_controller.training.batches import assemble
 from wm_controller.training.objective import Objective
 
@@ -73,7 +73,7 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     goal = data['reach_goal'][:, now]
     guess = objective.goal_pose(features[:, now], objective.encode(data['goal_pixels'])[1])
     return {
-        **calibration.spreads(objective, data, states[:, now], latents, now, steps),
+        **coverage.spreads(objective, data, states[:, now], latents, now, steps),
         'error': error, 'still': still, 'energy': error[:, 0],
         'latents': latents[:, now],
         'clearance_now': (median - true_now).abs(),
@@ -122,7 +122,7 @@ def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
         'clearance_no_change_8_steps_m': _mean(scores['clearance_still']),
         'pose_error_per_step_m': _mean(scores['move_error'], digits=5),
         **_goal_pictures(scores['goal_error'], scores['goal_place']),
-        'uncertainty': calibration.judge(scores, scores['episode'].numpy()),
+        'uncertainty': coverage.judge(scores, scores['episode'].numpy()),
         **image_reach.correlations(scores),
         'sequences': int(scores['error'].shape[0]),
         'limits': {'persistence_ratio': {str(k): v for k, v in MAX_PERSISTENCE.items()},

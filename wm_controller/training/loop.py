@@ -17,6 +17,7 @@ from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint, labels, masked
+from wm_controller.training.calibration import calibrate_if_enough
 from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
@@ -162,8 +163,9 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     round_weights(model)
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
+        energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
         record = _training_record(datasets, options, progress, training, held_out, initial)
-        save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,
+        save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles, energy=energy,
                     training=record)
         path.unlink(missing_ok=True)
         if on_end:

@@ -15,10 +15,12 @@ import torch
 
 from wm_controller.errors import InputError
 from wm_controller.files import write_whole
+from wm_controller.world_model.energy import EnergyTables
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import ModelSpec, SCHEMA
 
 METADATA_KEY = 'wm_controller'
+ENERGY = 'energy.'  # begins the names of the tensors that calibrate the energy
 MAX_BYTES = 512 * 2 ** 20
 HALF_MAX = 65504.0
 
@@ -28,7 +30,8 @@ class Bundle:
     """A loaded model with what was measured of it.
 
     `gates` holds the figures and the verdict (`passed`) of training, `energy_quantiles` the
-    calibration of surprise: 101 quantiles of the one-step prediction energy on held-out data.
+    first calibration of surprise: 101 quantiles of the one-step prediction energy on held-out
+    data. `energy` is the full one; bundles made before there was one lack it.
     """
 
     model: WorldModel
@@ -37,6 +40,7 @@ class Bundle:
     energy_quantiles: tuple[float, ...]
     digest: str
     path: Path
+    energy: EnergyTables | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -64,7 +68,7 @@ def _stored(value: torch.Tensor) -> torch.Tensor:
 
 
 def save_bundle(path: Path, model: WorldModel, *, gates: dict[str, Any], training: dict[str, Any],
-                energy_quantiles: tuple[float, ...]) -> None:
+                energy_quantiles: tuple[float, ...], energy: EnergyTables | None = None) -> None:
     """Write the bundle to a temporary name, then rename it; raises InputError if it cannot be.
 
     Weights are stored in half precision; `round_weights` gives a model that loses nothing by it.
@@ -74,6 +78,10 @@ def save_bundle(path: Path, model: WorldModel, *, gates: dict[str, Any], trainin
                    'energy_quantiles': list(energy_quantiles)}
     weights = {name: _stored(value).cpu().contiguous()
                for name, value in model.state_dict().items()}
+    if energy is not None:
+        description['energy'] = energy.to_json()
+        weights |= {ENERGY + name: value.detach().cpu().float().contiguous()
+                    for name, value in energy.tensors().items()}
     data = save(weights, {METADATA_KEY: json.dumps(description)})
     write_whole(path, data, make_folder=True)
 
@@ -112,18 +120,24 @@ def _build(path: Path, metadata: str, weights: dict[str, torch.Tensor], digest: 
         raise InputError(f'{path}: bundle schema {schema!r}, this version reads {SCHEMA!r}')
     gates, training = description.pop('gates', {}), description.pop('training', {})
     quantiles = tuple(description.pop('energy_quantiles', ()))
+    tables = description.pop('energy', None)
+    tensors = {name.removeprefix(ENERGY): weights.pop(name)
+               for name in list(weights) if name.startswith(ENERGY)}
+    energy = None
     try:
         model = WorldModel(ModelSpec.from_json(description))
         model.load_state_dict(weights)
+        if tables is not None:
+            energy = EnergyTables.from_parts(tables, tensors, model)
     except InputError as error:
         raise InputError(f'{path}: {error}') from error
     except RuntimeError as error:
         raise InputError(f'{path}: its weights do not fit its description '
                          f'({str(error).splitlines()[0]})') from error
-    if not all(torch.isfinite(value).all() for value in weights.values()):
+    if not all(torch.isfinite(value).all() for value in (*weights.values(), *tensors.values())):
         raise InputError(f'{path}: holds weights that are not finite; train it anew')
     model.to(device).eval().requires_grad_(False)
-    return Bundle(model, gates, training, quantiles, digest, path)
+    return Bundle(model, gates, training, quantiles, digest, path, energy)
 
 
 def _resolve(path_or_name: str | Path) -> Path:
