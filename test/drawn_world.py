@@ -19,7 +19,8 @@ def draw(pose: np.ndarray) -> np.ndarray:
     return np.where(rows, stripes[None], 40 * np.ones(3)).astype(np.uint8)
 
 
-def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=True, commands=True):
+def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=True,
+                  commands=True):
     """Write a data set of random driving in that world."""
     rng = np.random.default_rng(seed)
     with DatasetWriter(path, rate_hz=rate_hz) as writer:

@@ -69,7 +69,7 @@ def fitted(windows, share, video, width=2, steps=250, seed=0):
     spec = ModelSpec.from_json({**spec.to_json(), 'architecture': {
         **spec.to_json()['architecture'], 'latent_action': width if video else 0}})
     known = labels.keep(windows, share, seed, video)
-    return frozen.train_dynamics(spec, WorldModel(spec), known,
+    return frozen.train_dynamics(spec, known,
                                  frozen.DynamicsOptions(steps=steps, batch=32, seed=seed))
 
 

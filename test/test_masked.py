@@ -93,7 +93,8 @@ def test_a_place_that_is_not_whole_is_left_out():
     net = ConvEncoder(spec)
     assert net.feature_shape[1] % 3
     task = MaskedPrediction(net, 2)
-    loss, _ = task(torch.randn(1, 2, 3, 80, 96), torch.ones(1, 2, *task.grid[1:], dtype=torch.bool))
+    hidden = torch.ones(1, 2, *task.grid[1:], dtype=torch.bool)
+    loss, _ = task(torch.randn(1, 2, 3, 80, 96), hidden)
     assert torch.isfinite(loss)
 
 
