@@ -92,7 +92,7 @@ class Objective(nn.Module):
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
         _, goal_features = self.encode(batch['goal_pixels'])
-        driven, action_terms = latent_actions.substitute(self.model, latents, batch)
+        driven, action_terms = latent_actions.drive(self.model, features, batch)
         with latent_actions.as_given(self.model):
             states = self.filter(latents, driven)
             rollout = self._rollout(states, latents, driven)
