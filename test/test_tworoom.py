@@ -234,7 +234,7 @@ def test_seeds_are_pooled_and_what_is_below_its_aim_is_named():
 
 
 @pytest.mark.parametrize('arguments, named', [
-    (['benchmark', 'chess'], 'chess: no such benchmark'),
+    (['benchmark', 'chess'], "No such command 'chess'"),
     (['benchmark', 'tworoom', '--rows', 'ours,theirs'], 'no such row: theirs'),
     (['benchmark', 'tworoom', '--goals', '30'], 'no such distance: 30'),
     (['benchmark', 'tworoom', '--environment', '/nowhere'], 'make tworoom-env'),

@@ -16,7 +16,7 @@ from wm_controller.errors import InputError
 
 
 @reports_errors
-def benchmark_latent_actions(
+def latent_actions(
     data: Annotated[Path, typer.Argument(help='Data set with commands, which are then hidden.')],
     evaluate: Annotated[Path | None, typer.Option(
         help='Data set to score on; default: episodes of DATA held out.')] = None,
@@ -31,6 +31,8 @@ def benchmark_latent_actions(
         help='Share of the steps with commands; may be repeated.')] = None,
     width: Annotated[int, typer.Option(help='Numbers of a latent action.', min=1, max=16)] = 4,
     bottleneck: Annotated[float, typer.Option(help='Price of a nat through it.')] = 0.01,
+    components: Annotated[int, typer.Option(
+        help='Slowest components of the latents that are predicted.', min=1)] = 16,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Compare models with all commands, few, few beside video, and none, on one encoder."""
@@ -48,7 +50,7 @@ def benchmark_latent_actions(
         if episodes:
             data = write_part(data, Path(folder) / data.name, episodes)
         result = run_study(Study(data, evaluate, encoder, encoder_steps, seconds, shares, seeds,
-                                 width, bottleneck), advance)
+                                 width, components, bottleneck), advance)
     emit(result, as_json, _tables)
 
 

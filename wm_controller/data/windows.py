@@ -73,6 +73,9 @@ class Windows:
         """All rows of a column over all data sets, for statistics."""
         return self._rows.columns[name]
 
+    def has_column(self, name: str) -> bool:
+        return name in self._rows.columns
+
     def used_rows(self) -> NDArray[np.bool_]:
         """Mark the rows that lie in at least one window."""
         change = np.zeros(int(self._rows.first[-1]) + 1, dtype=np.int64)

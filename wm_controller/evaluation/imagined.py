@@ -60,7 +60,8 @@ def driven(model: WorldModel, batch: Batch, by: str) -> Batch:
                 'previous_action': torch.zeros_like(batch['previous_action'])}
     if by == INFERRED:
         with torch.no_grad():
-            action = latent_actions.inferred(model, batch[frozen.LATENT])
+            assert model.latent_actions is not None
+            action = model.latent_actions.infer(batch[frozen.CUE])[0]
             unknown = torch.full_like(batch['previous_action'], torch.nan)
             replaced = latent_actions.as_actions(
                 model, action, {**batch, 'previous_action': unknown})

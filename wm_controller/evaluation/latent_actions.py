@@ -3,9 +3,10 @@
 """
 How much of a model trained on commands one recovers that was trained on video.
 
-All models stand on one encoder, which saw video alone, so that their errors are of one latent
-space. They are trained for equal processor time, and differ in what they know of commands: all,
-a share and nothing else, a share beside the rest as video with latent actions, or nothing.
+All models predict the same latents, the slow components of one encoder's, so that their errors
+can be compared. They are trained for equal processor time, and differ in what they know of
+commands: all, a share and nothing else, a share beside the rest as video with latent actions, or
+nothing.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from wm_controller.training.loop import train, TrainingOptions
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import Architecture
+from wm_controller.world_model.spec import Architecture, ModelSpec
 
 STEPS = (1, 4, 8)
 LENGTH = 18  # 8 frames seen, 2 s imagined
 HELD_OUT = 0.08  # what `wm train` holds out
 SMALL = Architecture(encoder_channels=(16, 48, 80), latent=96, state=128, predictor_hidden=128,
                      head_hidden=64)
+DYNAMICS = Architecture(encoder_channels=(8, 8, 8), state=96, predictor_hidden=128,
+                        head_hidden=64)
 RESAMPLES = 1000
 BLOCK = 40  # windows that are resampled together where there are few episodes
 
@@ -54,6 +57,7 @@ class Study:
     shares: tuple[float, ...] = (0.01, 0.1)
     seeds: int = 2
     width: int = 4
+    components: int = 16
     bottleneck: float = 0.01
 
 
@@ -90,12 +94,14 @@ def run_study(study: Study, progress: Progress) -> dict[str, Any]:
     try:
         training, held_out = _windows(study, datasets, encoder)
         progress(1, description='training')
-        spec = describe(datasets[:1], training, replace(SMALL, latent_action=0))
+        components = frozen.slow_components(training, study.components)
+        training, held_out = (frozen.project(each, components) for each in (training, held_out))
+        spec = describe(datasets[:1], training, replace(DYNAMICS, latent=study.components))
         found: dict[str, list[Futures]] = {row.name: [] for row in rows}
         transfers = []
         for seed in range(study.seeds):
             for row in rows:
-                model = _train(study, row, seed, spec, encoder, training)
+                model = _train(study, row, seed, spec, training)
                 found[row.name].append(imagine_futures(model, held_out, row.driven_by))
                 if row.video:
                     transfers.append({'row': row.name, 'seed': seed, **measure_transfer(
@@ -108,6 +114,7 @@ def run_study(study: Study, progress: Progress) -> dict[str, Any]:
             'windows': len(held_out), 'episodes': int(len(np.unique(held_out.episode))),
             'encoder': study.encoder or 'trained on the video alone',
             'seconds_each': study.seconds, 'seeds': study.seeds, 'latent_action': study.width,
+            'components': study.components,
             'rows': _table(rows, found, held_out), 'transfer': transfers,
         }
     finally:
@@ -142,14 +149,14 @@ def _windows(study: Study, datasets: list[Dataset],
     return (parts[0], parts[1]) if len(parts) == 2 else parts[0].split(HELD_OUT, seed=0)
 
 
-def _train(study: Study, row: Row, seed: int, spec: Any, encoder: WorldModel,
+def _train(study: Study, row: Row, seed: int, spec: ModelSpec,
            training: Windows) -> WorldModel:
     known = labels.keep(training, row.share, seed, row.video)
     options = frozen.DynamicsOptions(seconds=study.seconds, seed=seed)
     options = replace(options, weights=replace(options.weights,
                                                latent_bottleneck=study.bottleneck))
     architecture = replace(spec.architecture, latent_action=study.width if row.video else 0)
-    return frozen.train_dynamics(replace(spec, architecture=architecture), encoder, known, options)
+    return frozen.train_dynamics(replace(spec, architecture=architecture), known, options)
 
 
 def _table(rows: list[Row], found: dict[str, list[Futures]],

@@ -18,6 +18,7 @@ from wm_controller.safety.geometry import relative
 from wm_controller.simulation.rooms import make_room
 from wm_controller.simulation.simulator import CameraSpec, Simulator
 from wm_controller.world_model.bundle import Bundle
+from wm_controller.world_model.recordings import check_fit
 
 
 @dataclass(frozen=True)

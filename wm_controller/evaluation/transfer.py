@@ -43,25 +43,24 @@ def measure_transfer(model: WorldModel, training: Windows, held_out: Windows,
     names, probe = _probe(training, rng)
     batch = driven(model, frozen.gather(held_out, np.arange(len(held_out))), INFERRED)
     latents = batch[frozen.LATENT]
+    now = OBSERVED - 1
     with torch.no_grad():
-        seen = probe(latents[:, :-1], latents[:, 1:]).numpy()
-    moved = _motion(held_out)[held_out.starts[:, None] + np.arange(1, held_out.length)]
-    true = moved[:, OBSERVED - 1:OBSERVED - 1 + STEPS].sum(1)
+        seen = probe(latents[:, now], latents[:, now + STEPS]).numpy()
+    true = _over_steps(_motion(held_out))[held_out.starts + now]
     here = _imagined_motion(model, probe, batch, np.arange(len(held_out)))
     other = _elsewhere(held_out, rng)
     there = _imagined_motion(model, probe, batch, other)
     shuffled = true[rng.permutation(len(true))]
     return {
         'commands': _commands(model, training, held_out),
-        'motion_seen': _named(names, seen.reshape(-1, len(names)),
-                              moved.reshape(-1, len(names))),
+        'motion_seen': _named(names, seen, true),
         'motion': {'own scene': _named(names, here, true), 'other scene': _named(
             names, there, true), 'shuffled': _named(names, there, shuffled)},
     }
 
 
 class Probe(nn.Module):
-    """Motion (..., M) between two latents (..., E)."""
+    """Motion (..., M) over STEPS between two latents (..., E)."""
 
     def __init__(self, width: int, motions: int) -> None:
         super().__init__()
@@ -73,12 +72,9 @@ class Probe(nn.Module):
 
 
 def _probe(windows: Windows, rng: np.random.Generator) -> tuple[tuple[str, ...], Probe]:
-    """Train a probe on neighbouring frames of the training windows; it never sees a model."""
-    motion = _motion(windows)
-    usable = windows.used_rows()
-    usable[1:] &= usable[:-1] & np.isfinite(motion[1:]).all(-1)
-    usable[np.concatenate([[0], windows.episode_rows[:, 0]])] = False
-    rows = np.flatnonzero(usable)
+    """Train a probe on frames of the training windows, STEPS apart; it never sees a model."""
+    motion = _over_steps(_motion(windows))
+    rows = windows.starts[np.isfinite(motion[windows.starts]).all(-1)]
     latents = torch.from_numpy(windows.column(frozen.LATENT))
     target = torch.from_numpy(motion.astype(np.float32))
     scale = target[rows].std(0)
@@ -87,7 +83,7 @@ def _probe(windows: Windows, rng: np.random.Generator) -> tuple[tuple[str, ...],
     optimizer = torch.optim.AdamW(probe.parameters(), 2e-3, weight_decay=0.05)
     for _ in range(PROBE_STEPS):
         chosen = rows[rng.integers(len(rows), size=256)]
-        guess = probe(latents[chosen - 1], latents[chosen])
+        guess = probe(latents[chosen], latents[chosen + STEPS])
         loss = nn.functional.smooth_l1_loss(guess, target[chosen] / scale)
         optimizer.zero_grad()
         loss.backward()
@@ -104,14 +100,21 @@ def _motion(windows: Windows) -> NDArray[np.float64]:
     return np.array([[meter.add(windows.images(row)[0])] for row in range(len(proprio))])
 
 
+def _over_steps(motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum (N, M) of the motions that lead from each row to the one STEPS later, NaN at the end."""
+    total = np.full_like(motion, np.nan)
+    total[:-STEPS] = sum(motion[i:len(motion) - STEPS + i] for i in range(1, STEPS + 1))
+    return total
+
+
 def _imagined_motion(model: WorldModel, probe: Probe, batch: dict[str, Tensor],
                      scene: NDArray[np.int64]) -> NDArray[np.float64]:
     """Motion (W, M) over STEPS in the scenes (W,) of other windows, by each window's actions."""
     state = observe(model, batch)[torch.from_numpy(scene)]
     states, _ = imagine(model, batch, state)
     with torch.no_grad():
-        latents = model.latent_of(states[:, :STEPS + 1])
-        return probe(latents[:, :-1], latents[:, 1:]).sum(1).double().numpy()
+        latents = model.latent_of(states[:, [0, STEPS]])
+        return probe(latents[:, 0], latents[:, 1]).double().numpy()
 
 
 def _elsewhere(windows: Windows, rng: np.random.Generator) -> NDArray[np.int64]:

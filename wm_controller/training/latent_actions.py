@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.training import losses
+from wm_controller.world_model.latent_actions import motion_cues
 from wm_controller.world_model.model import WorldModel
 
 Batch = dict[str, Tensor]
@@ -21,17 +22,23 @@ DRIVEN_BY_COMMANDS = 0.5  # share of the labelled sequences
 FREE_NATS = 1.0  # a step, not paid for: else nothing passes before the encoder has learned
 
 
-def substitute(model: WorldModel, latents: Tensor, batch: Batch) -> tuple[Batch, Batch]:
-    """Put latent actions (B, L, Z) in place of `action` and `previous_action` (B, L, 2).
-
-    Returns the batch and the loss terms: `latent_bottleneck` in nats a step over FREE_NATS,
-    `latent_command` the error of commands read from latent actions. Without latent actions: all
-    as it is.
-    """
+def drive(model: WorldModel, features: Tensor, batch: Batch) -> tuple[Batch, Batch]:
+    """Substitute latent actions inferred from features (B, L, C, h, w), if the model has any."""
     if model.latent_actions is None:
         return batch, {}
+    return substitute(model, cues_of(features), batch)
+
+
+def substitute(model: WorldModel, cues: Tensor, batch: Batch) -> tuple[Batch, Batch]:
+    """Put latent actions (B, L, Z) in place of `action` and `previous_action` (B, L, 2).
+
+    `cues` (B, L - 1, CUES) are those between neighbouring frames (`cues_of`).
+    Returns the batch and the loss terms: `latent_bottleneck` in nats a step over FREE_NATS,
+    `latent_command` the error of commands read from latent actions.
+    """
+    assert model.latent_actions is not None
     bridge = model.latent_actions
-    mean, log_variance = bridge.infer(latents[:, :-1], latents[:, 1:])
+    mean, log_variance = bridge.infer(cues)
     command = batch['action'][:, :-1] / model.action_scale
     known = torch.isfinite(command).all(-1)
     command = torch.nan_to_num(command)
@@ -57,10 +64,10 @@ def as_given(model: WorldModel) -> AbstractContextManager[None]:
     return nullcontext() if model.latent_actions is None else model.latent_actions.as_given()
 
 
-def inferred(model: WorldModel, latents: Tensor) -> Tensor:
-    """Mean latent actions (B, L - 1, Z) between the neighbours of latents (B, L, E)."""
-    assert model.latent_actions is not None
-    return model.latent_actions.infer(latents[:, :-1], latents[:, 1:])[0]
+def cues_of(features: Tensor) -> Tensor:
+    """Motion cues (B, L - 1, CUES) between neighbouring frames' features (B, L, C, h, w)."""
+    before, after = features[:, :-1], features[:, 1:]
+    return motion_cues(before.flatten(0, 1), after.flatten(0, 1)).unflatten(0, before.shape[:2])
 
 
 def as_actions(model: WorldModel, action: Tensor, batch: Batch) -> Batch:

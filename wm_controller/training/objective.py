@@ -109,7 +109,7 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
-        driven, action_terms = latent_actions.substitute(self.model, latents, batch)
+        driven, action_terms = latent_actions.drive(self.model, features, batch)
         with self._precision(batch['pixels']):
             targets = self.method.targets(batch['pixels'], latents, self.model)
         with latent_actions.as_given(self.model):
