@@ -29,6 +29,7 @@ class Weights:
     pose_change: float = 2.0
     time_to_reach: float = 0.1
     goal_pose: float = 1.0
+    latent_motion: float = 0.5
     latent_bottleneck: float = 0.01
     latent_command: float = 0.5
 
