@@ -51,9 +51,14 @@ def test_no_arguments_show_the_help(capsys):
     assert 'Usage' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('verb', verbs())
+BENCHMARKS = [path.stem.removeprefix('benchmark_').replace('_', '-') for path in (
+    ROOT / 'wm_controller' / 'cli').glob('benchmark_*.py')]
+
+
+@pytest.mark.parametrize('verb', [*(verb for verb in verbs() if verb != 'benchmark'),
+                                  *(f'benchmark {name}' for name in BENCHMARKS)])
 def test_every_verb_has_help_and_json(verb, capsys):
-    assert run([verb, '--help']) == 0
+    assert run([*verb.split(), '--help']) == 0
     assert '--json' in capsys.readouterr().out
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bag_maker import Drive, Messages, STORE1, STORE2, WIDTH
+from wm_controller.data.summary import summarise
 
 
 @pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', 'yuv422_yuy2'])
@@ -84,3 +85,11 @@ def test_the_field_of_view_is_that_of_the_stored_picture(tmp_path, wm, store, op
         assert found is None and report['bags'][0]['horizontal_fov_rad'] is None
     else:
         assert np.rad2deg(found) == pytest.approx(degrees, abs=0.01)
+
+
+def test_video_alone_is_ingested_when_asked_for_and_knows_no_actions(tmp_path, wm):
+    report, data = wm(bag_of_images(tmp_path / 'bag'), '--odom-topic', '', '--cmd-topic', '')
+    assert report['bags'][0]['action_source'] == 'none'
+    assert report['steps'] == data.n_steps > 5
+    assert np.isnan(data.action).all() and np.isnan(data.proprio).all()
+    assert summarise(data)['still_share'] == 0.0

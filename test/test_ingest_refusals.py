@@ -28,7 +28,8 @@ def test_a_bag_without_images_is_refused_with_its_topics(tmp_path, refusal):
 
 def test_a_bag_in_which_nothing_says_what_the_robot_did_is_refused(tmp_path, refusal):
     bag = drive_bag(tmp_path / 'bag', Drive(duration_s=3.0), odometry=False, commands=False)
-    assert 'neither odometry nor a command topic' in refusal(bag)
+    line = refusal(bag)
+    assert 'neither odometry nor a command topic' in line and "--cmd-topic ''" in line
 
 
 def test_a_bag_without_messages_is_refused(tmp_path, refusal):

@@ -18,6 +18,7 @@ from wm_controller.training import batches, frozen, labels, latent_actions
 from wm_controller.training.loop import train, TrainingOptions
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import load_bundle
+from wm_controller.world_model.latent_actions import CUES, motion_cues
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import Architecture, ModelSpec
 
@@ -50,9 +51,12 @@ def windows(data):
 
 
 def with_true_latents(windows, width):
-    """Latents that are a fixed mixing of where the robot looks and stands: a perfect encoder."""
+    """Latents and cues that follow from where the robot looks and stands: a perfect encoder."""
     pose = windows.column('pose')
     mixing = np.random.default_rng(0).normal(size=(6, width))
+    moved = np.zeros((len(pose), 3))
+    moved[:-1] = windows.column('proprio')[1:, :3]
+    shown = np.random.default_rng(1).normal(size=(2, CUES))
 
     def mixed(sign):
         yaw = sign * pose[:, 2]
@@ -61,7 +65,13 @@ def with_true_latents(windows, width):
         latent = state @ mixing
         return (latent / latent.std()).astype(np.float32)
 
-    return windows.with_columns({frozen.LATENT: mixed(1), frozen.MIRRORED: mixed(-1)})
+    def shifts(sign):
+        motion = np.stack([moved[:, 0] * 10, sign * moved[:, 2] * 5], -1)
+        return (motion @ shown).astype(np.float32)
+
+    return windows.with_columns({
+        frozen.LATENT: mixed(1), frozen.MIRRORED[frozen.LATENT]: mixed(-1),
+        frozen.CUE: shifts(1), frozen.MIRRORED[frozen.CUE]: shifts(-1)})
 
 
 def fitted(windows, share, video, width=2, steps=250, seed=0):
@@ -109,6 +119,21 @@ def test_commands_act_through_their_latent_actions_and_latent_ones_directly():
     with pytest.raises(RuntimeError, match='stop'), model.latent_actions.as_given():
         raise RuntimeError('stop')
     assert model.latent_actions.given is False
+
+
+def test_motion_cues_tell_how_far_pictures_shifted_whatever_they_show():
+    torch.manual_seed(0)
+    found = {}
+    for shift in (-2, 0, 2):
+        wide = torch.randn(16, 12, 9, 20)
+        before, after = wide[..., 4:16], wide[..., 4 - shift:16 - shift]
+        across = motion_cues(before, after).unflatten(1, (6, 2))[..., 1].mean(1)
+        found[shift] = across
+    assert found[-2].max() < found[0].min() and found[0].max() < found[2].min()
+    assert abs(float(found[0].mean())) < 0.2
+    # Light and contrast are not motion.
+    torch.testing.assert_close(motion_cues(before, 3 * after + 5), motion_cues(before, after),
+                               atol=1e-4, rtol=1e-4)
 
 
 def test_a_share_of_labels_keeps_whole_stretches_and_hides_the_rest(windows):
@@ -167,11 +192,11 @@ def test_few_commands_beside_video_make_a_bundle_that_is_driven_by_commands(data
 def test_the_loss_teaches_the_map_only_where_commands_are_known(windows):
     torch.manual_seed(0)
     model = WorldModel(describe(windows._rows.datasets, windows, TINY))
-    latents = torch.randn(4, LENGTH, TINY.latent)
+    cues = torch.randn(4, LENGTH - 1, CUES)
 
     def gradient(action):
         batch = {'action': action, 'previous_action': torch.zeros(4, LENGTH, 2)}
-        given, terms = latent_actions.substitute(model, latents, batch)
+        given, terms = latent_actions.substitute(model, cues, batch)
         assert given['action'].shape == (4, LENGTH, 2)
         model.zero_grad()
         (terms['latent_bottleneck'] + terms['latent_command']).backward()

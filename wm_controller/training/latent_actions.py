@@ -33,7 +33,8 @@ def substitute(model: WorldModel, cues: Tensor, batch: Batch) -> tuple[Batch, Ba
     """Put latent actions (B, L, Z) in place of `action` and `previous_action` (B, L, 2).
 
     `cues` (B, L - 1, CUES) are those between neighbouring frames (`cues_of`).
-    Returns the batch and the loss terms: `latent_bottleneck` in nats a step over FREE_NATS,
+    Returns the batch and the loss terms: `latent_motion` the error of the shifts read back from
+    latent actions, which are about them therefore, `latent_bottleneck` in nats over FREE_NATS,
     `latent_command` the error of commands read from latent actions.
     """
     assert model.latent_actions is not None
@@ -47,13 +48,14 @@ def substitute(model: WorldModel, cues: Tensor, batch: Batch) -> tuple[Batch, Ba
     standard = torch.zeros_like(mean)
     bottleneck = _divergence(mean, log_variance, standard, standard)
     to_prior = _divergence(mean, log_variance, prior_mean, prior_log_variance)
+    sampled = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
     terms = {
+        'latent_motion': (bridge.to_motion(sampled) - cues).pow(2).mean(),
         'latent_bottleneck': torch.relu(
             torch.where(known, to_prior, bottleneck).mean() - FREE_NATS),
         'latent_command': losses.smooth_l1(
             bridge.to_command(mean), torch.where(known[..., None], command, torch.nan)),
     }
-    sampled = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
     chosen = torch.rand(len(known), device=known.device) < DRIVEN_BY_COMMANDS
     action = torch.where((known & chosen[:, None])[..., None], prior_mean, sampled)
     return as_actions(model, action, batch), terms

@@ -34,6 +34,7 @@ class LatentActions(nn.Module):
         width, hidden = spec.architecture.latent_action, spec.architecture.head_hidden
         self.inverse = nn.Sequential(nn.Linear(CUES, hidden), nn.LayerNorm(hidden), nn.SiLU(),
                                      nn.Linear(hidden, 2 * width))
+        self.motion = nn.Linear(width, CUES)
         self.prior = nn.Sequential(nn.Linear(COMMAND, MAP_HIDDEN), nn.SiLU(),
                                    nn.Linear(MAP_HIDDEN, 2 * width))
         self.commands = nn.Sequential(nn.Linear(width, MAP_HIDDEN), nn.SiLU(),
@@ -47,6 +48,10 @@ class LatentActions(nn.Module):
     def of_command(self, command: Tensor) -> tuple[Tensor, Tensor]:
         """Map normalised commands (..., 2) to mean and log variance (..., Z)."""
         return _gaussian(self.prior(command))
+
+    def to_motion(self, latent_action: Tensor) -> Tensor:
+        """Map latent actions (..., Z) to the `motion_cues` (..., CUES) that they tell of."""
+        return self.motion(latent_action)
 
     def to_command(self, latent_action: Tensor) -> Tensor:
         """Map latent actions (..., Z) to normalised commands (..., 2)."""
