@@ -37,6 +37,7 @@ class CostWeights:
     final_way: float = 1.0
     heading: float = 1.0
     time_to_reach: float = 0.15
+    time_to_picture: float = 0.15
     near: float = 3.0
     fast_near: float = 1.5
     imagined_near: float = 0.6

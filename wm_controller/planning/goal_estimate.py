@@ -24,12 +24,13 @@ class GoalEstimate:
         self.goal = goal
         self._estimator = estimator
         self._features: torch.Tensor | None = None
+        self.picture: torch.Tensor | None = None  # its latent (1, E)
         self._sum = np.zeros(2)
         self._weight = 0.0
         self._seen = 0
         self.scale = 0.0
         if isinstance(goal, ImageGoal):
-            self._features = estimator.encode(goal.image)[1]
+            self.picture, self._features = estimator.encode(goal.image)
             self.scale = float('inf')
 
     def update(self, estimate: Estimate) -> None:

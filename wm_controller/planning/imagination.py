@@ -24,7 +24,8 @@ class Future:
     `poses` (N, T + 1, 3) in the frame of the base now, as expected; `clearance` (P, N, S, K) m,
     the model's median at the `clearance_steps` (S,); `time_to_reach` (P, N, S) s at those steps,
     or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
-    (P, N, S) m: from the base's middle to the nearest thing all round, or None.
+    (P, N, S) m: from the base's middle to the nearest thing all round, or None; `time_to_picture`
+    (P, N, S) s until the camera sees what a goal picture shows, or None.
     """
 
     actions: Floats
@@ -34,6 +35,7 @@ class Future:
     time_to_reach: Floats | None
     disagreement: Floats
     gap: Floats | None = None
+    time_to_picture: Floats | None = None
 
     def nearest(self) -> Floats:
         """Return the distance (P, N, S) m to the nearest thing: all round, else in the view."""
@@ -67,8 +69,12 @@ class Imagination:
 
     @torch.no_grad()
     def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None,
-                 variable: torch.Tensor | None = None) -> Future:
-        """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
+                 variable: torch.Tensor | None = None,
+                 picture: torch.Tensor | None = None) -> Future:
+        """Imagine from state (1, S) under actions (N, T, 2).
+
+        `goal` (2,) m in the base frame; `picture` (1, E) the latent of a goal picture.
+        """
         ways, count = (1 if variable is None else len(variable)), len(actions)
         tensor = torch.from_numpy(actions.astype(np.float32))
         if variable is not None:
@@ -76,11 +82,11 @@ class Imagination:
         with self.precision():
             states, changes = self.model.imagine(
                 state.expand(ways, count, -1), tensor.expand(ways, *tensor.shape), variable)
-        return self.read(states, changes[0], actions, goal)
+        return self.read(states, changes[0], actions, goal, picture)
 
     @torch.no_grad()
     def read(self, states: torch.Tensor, changes: torch.Tensor, actions: Floats,
-             goal: Floats | None) -> Future:
+             goal: Floats | None, picture: torch.Tensor | None = None) -> Future:
         """Read futures off states (P, N, T + 1, S) and the expected pose changes (N, T, 3)."""
         count, steps = actions.shape[:2]
         poses = np.zeros((count, steps + 1, 3))
@@ -89,7 +95,7 @@ class Imagination:
             poses[:, t + 1] = compose(poses[:, t], moves[:, t])
         chosen = np.arange(2, steps + 1, 2)
         later = states[:, :, torch.from_numpy(chosen)]
-        reach = gap = None
+        reach = gap = to_picture = None
         with self.precision():
             if self.model.spec.architecture.gap:
                 gap = self.model.gap(later)[..., 1].double().numpy()
@@ -99,8 +105,10 @@ class Imagination:
                     [*goal, 0.0]))[..., :2].astype(np.float32))
                 reach = self.model.time_to_reach(
                     later, local.expand(len(later), *local.shape)).double().numpy()
+            if picture is not None and self.model.spec.architecture.image_reach:
+                to_picture = self.model.time_to_image(later, picture).double().numpy()
         return Future(actions, poses, chosen, clearance, reach,
-                      self._disagreement(states[0], actions, chosen), gap)
+                      self._disagreement(states[0], actions, chosen), gap, to_picture)
 
     def _disagreement(self, states: torch.Tensor, actions: Floats,
                       steps: NDArray[np.int64]) -> Floats:

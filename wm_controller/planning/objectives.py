@@ -70,6 +70,8 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
 
     if future.time_to_reach is not None and w.time_to_reach:
         total += w.time_to_reach * config.limits.max_v * future.time_to_reach.mean((0, -1))
+    if future.time_to_picture is not None and w.time_to_picture:
+        total += w.time_to_picture * config.limits.max_v * future.time_to_picture.mean((0, -1))
 
     gap = memory.clearance_at(places) - config.footprint.reach
     lack = np.clip(1 - gap / config.comfort, 0.0, 1.5)

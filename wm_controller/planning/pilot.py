@@ -171,7 +171,7 @@ class Pilot:
             self._way_at = -math.inf
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
-        return self._optimise(situation, estimate, now, deadline, stopped)
+        return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
 
     def _arrived(self, goal: GoalEstimate, distance: float,
                  estimate: Estimate) -> dict[str, Any] | None:
@@ -221,7 +221,7 @@ class Pilot:
         return now - self._no_way_since > self.config.unreachable_after_s
 
     def _optimise(self, situation: Situation, estimate: Estimate, now: float, deadline: float,
-                  stopped: Plan) -> Plan:
+                  stopped: Plan, picture: Any = None) -> Plan:
         config, period = self.config, self.imagination.period_s
         # The frame is old by the time that the command acts; until then the commands already
         # sent are in force. The first imagined step is their mix with the new action.
@@ -240,7 +240,8 @@ class Pilot:
             return mixed
 
         def evaluate(actions: Floats) -> Floats:
-            future = self.imagination(estimate.state, acted(actions), goal_in_base, variable)
+            future = self.imagination(estimate.state, acted(actions), goal_in_base, variable,
+                                      picture)
             costs = cost(future, situation, self.memory, config)
             shown.note(costs, future.poses)
             return costs
