@@ -13,7 +13,7 @@ from wm_controller.safety.geometry import compose
 Floats = NDArray[np.float64]
 FORGETTING = 0.95
 LOST_M = 1.5     # a picture whose place is less certain than this is not driven to
-CERTAIN_M = 0.6  # nor is it held to be reached while less certain than this,
+CERTAIN_M = 0.5  # nor is it held to be reached while less certain than this,
 CERTAIN_FRAMES = 10  # or before so many frames were compared with it
 
 
@@ -26,6 +26,7 @@ class GoalEstimate:
         self._features: torch.Tensor | None = None
         self.picture: torch.Tensor | None = None  # its latent (1, E)
         self._sum = np.zeros(2)
+        self._facing = np.zeros(2)
         self._weight = 0.0
         self._seen = 0
         self.scale = 0.0
@@ -38,12 +39,14 @@ class GoalEstimate:
         if self._features is None:
             return
         with torch.no_grad():
-            x, y, _, _, log_scale = self._estimator.model.goal_pose(
+            x, y, cos, sin, log_scale = self._estimator.model.goal_pose(
                 estimate.features, self._features)[0].tolist()
-        seen = compose(estimate.pose, np.array([x, y, 0.0]))[:2]
+        seen = compose(estimate.pose, np.array([x, y, np.arctan2(sin, cos)]))
         weight = float(np.exp(-2 * np.clip(log_scale, -4, 3)))
         self._seen += 1
-        self._sum = FORGETTING * self._sum + weight * seen
+        self._sum = FORGETTING * self._sum + weight * seen[:2]
+        self._facing = FORGETTING * self._facing + weight * np.array(
+            [np.cos(seen[2]), np.sin(seen[2])])
         self._weight = FORGETTING * self._weight + weight
         self.scale = float(np.exp(log_scale)) if not np.isfinite(self.scale) else (
             0.8 * self.scale + 0.2 * float(np.exp(log_scale)))
@@ -68,5 +71,7 @@ class GoalEstimate:
 
     @property
     def yaw(self) -> float | None:
-        """Heading asked for at the goal, rad in odom."""
-        return self.goal.yaw if isinstance(self.goal, PoseGoal) else None
+        """Heading at the goal, rad in odom: as asked for, or the one that the picture shows."""
+        if isinstance(self.goal, PoseGoal):
+            return self.goal.yaw
+        return float(np.arctan2(self._facing[1], self._facing[0])) if self._weight > 0 else None

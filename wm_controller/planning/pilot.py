@@ -82,6 +82,7 @@ class Pilot:
         self._doubted_at = -math.inf
         self._uncertain_since: float | None = None
         self._reached = False
+        self._facing_since: float | None = None
         self._look_until, self._look_turn = -math.inf, 1.0
         self._stuck.reset()
         self._stall.reset()
@@ -148,7 +149,7 @@ class Pilot:
             return replace(stopped, state='planning')
         distance = float(np.hypot(*(place - estimate.pose[:2])))
         stopped = replace(stopped, goal_distance=distance)
-        arrived = self._arrived(goal, distance, estimate)
+        arrived = self._arrived(goal, distance, estimate, now)
         if arrived is not None:
             return replace(stopped, **arrived)
         if self._lost(goal, now):
@@ -173,18 +174,30 @@ class Pilot:
             self._look_turn = -self._look_turn
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
 
-    def _arrived(self, goal: GoalEstimate, distance: float,
-                 estimate: Estimate) -> dict[str, Any] | None:
-        """What to do at the goal: hold still there, or turn to the heading asked for."""
+    def _arrived(self, goal: GoalEstimate, distance: float, estimate: Estimate, now: float
+                 ) -> dict[str, Any] | None:
+        """What to do at the goal: turn to its heading, and hold still there.
+
+        Where a picture was taken is best seen from there, facing what it shows: until it has
+        been compared so for a while, it is not held to be reached.
+        """
         slack = 1.6 if self._reached else 1.0  # once there, drift does not start it again
-        if distance > slack * self.config.goal_tolerance or not goal.certain:
-            self._reached = False
+        if distance > slack * self.config.goal_tolerance:
+            self._reached, self._facing_since = False, None
             return None
         if goal.yaw is not None and not self._reached:
             turn = float(wrap_angle(goal.yaw - estimate.pose[2]))
             if abs(turn) > 0.15:
+                self._facing_since = None
                 limit = 0.6 * self.config.limits.max_w
                 return {'state': 'planning', 'w': float(np.clip(1.5 * turn, -limit, limit))}
+        if self._facing_since is None:
+            self._facing_since = now
+        standing_s = now - self._facing_since
+        compared = goal.picture is None or standing_s >= self.config.compare_s
+        if not self._reached and not (compared and goal.certain):
+            lost = standing_s > self.config.lost_after_s
+            return {'state': 'lost' if lost else 'planning'}
         self._reached = True
         return {'state': 'reached'}
 
