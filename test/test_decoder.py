@@ -154,7 +154,7 @@ def test_it_learns_to_draw_seen_and_imagined_states(data, plain):
     bundle, opened = load_bundle(plain), open_all([data])
     torch.manual_seed(0)
     decoder = new_decoder(bundle, CHANNELS_TINY)
-    objective = DecoderObjective(bundle, decoder, options(plain, plain, features=0.0))
+    objective = DecoderObjective(bundle, decoder, options(plain, plain))
     batch = batches.Sampler(Windows(opened, 14), 0, 1).sample(4, 0)
     optimizer = torch.optim.AdamW(decoder.parameters(), 1e-2)
     for iteration in range(60):
