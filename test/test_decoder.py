@@ -154,10 +154,10 @@ def test_it_learns_to_draw_seen_and_imagined_states(data, plain):
     bundle, opened = load_bundle(plain), open_all([data])
     torch.manual_seed(0)
     decoder = new_decoder(bundle, CHANNELS_TINY)
-    objective = DecoderObjective(bundle, decoder, options(plain, plain, features=0.0))
+    objective = DecoderObjective(bundle, decoder, options(plain, plain))
     batch = batches.Sampler(Windows(opened, 14), 0, 1).sample(4, 0)
     optimizer = torch.optim.AdamW(decoder.parameters(), 1e-2)
-    for iteration in range(60):
+    for iteration in range(120):
         loss, _ = objective(batch, torch.Generator().manual_seed(iteration % 3))
         optimizer.zero_grad()
         loss.backward()
@@ -169,7 +169,7 @@ def test_it_learns_to_draw_seen_and_imagined_states(data, plain):
     floor = (target.mean(0) - target).abs().mean((1, 2, 3))
     # of each window 3 seen states, then 3 imagined
     drawn, mean = (part.unflatten(0, (4, 6)).mean(0) for part in (error, floor))
-    assert (drawn < 0.8 * mean).all()
+    assert (drawn < 0.9 * mean).all()
     assert all(p.grad is None for p in bundle.model.parameters())
     opened[0].close()
 

@@ -54,6 +54,7 @@ class LearnedWorld:
         self._steps, self._elapsed = 0, 0.0
         self._command, self._held = np.zeros(2), np.zeros(2)
         self._odometry_due = 0.0
+        self._changed_by: tuple[float, ...] = ()
         self._keep_odometry()
 
     def command(self, v: float, w: float) -> None:
@@ -94,8 +95,12 @@ class LearnedWorld:
     @torch.no_grad()
     def _change(self) -> np.ndarray:
         """How the base moves (3,) over this whole step under its commands so far."""
-        _, changes = self._model.imagine(self._state, self._action()[None, None])
-        return changes[0, 0].double().numpy()
+        action = self._action()
+        key = (self._steps, *action.tolist())
+        if key != self._changed_by:  # asked for hundreds of times a second, mostly alike
+            _, changes = self._model.imagine(self._state, action[None, None])
+            self._changed_by, self._changed = key, changes[0, 0].double().numpy()
+        return self._changed
 
     @property
     def time(self) -> float:

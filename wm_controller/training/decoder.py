@@ -28,10 +28,9 @@ from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.world_model.attach import new_decoder, save_with_decoder
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.decoder import Decoder
-from wm_controller.world_model.encoder import ConvEncoder
 from wm_controller.world_model.precision import bfloat16_pays
 
-CHANNELS = (8, 64, 32, 16)
+CHANNELS = (6, 64, 32, 16)
 PICTURES = 3  # of each window: so many seen, and so many imagined
 
 
@@ -39,8 +38,8 @@ PICTURES = 3  # of each window: so many seen, and so many imagined
 class DecoderOptions:
     """How to train; `minutes` counts all resumed parts, `steps` (iterations) overrides it.
 
-    `gradient` and `features` weigh the loss terms beside the mean absolute error: that of the
-    pictures' differences from pixel to pixel, and that of the encoder's early features.
+    `gradient` weighs the error of the differences from pixel to pixel, which makes edges, beside
+    the mean absolute error of the pixels.
     """
 
     source: Path
@@ -51,7 +50,6 @@ class DecoderOptions:
     batch: int = 12
     learning_rate: float = 2e-3
     gradient: float = 0.5
-    features: float = 0.05
     mirror: bool = True
     threads: int = 0
     max_memory_gb: float = 2.5
@@ -171,25 +169,9 @@ class DecoderObjective(nn.Module):
         target = self.decoder.normalised(frames)
         with torch.autocast(states.device.type, torch.bfloat16, enabled=self.half_precision):
             drawn = self.decoder(states, palette)
-            terms = {'absolute': (drawn - target).abs().mean(), 'gradient': _gradient(
-                drawn, target), 'features': self._features(drawn, target)}
-        total = (terms['absolute'] + self.options.gradient * terms['gradient']
-                 + self.options.features * terms['features'])
+        terms = {'absolute': (drawn - target).abs().mean(), 'gradient': _gradient(drawn, target)}
+        total = terms['absolute'] + self.options.gradient * terms['gradient']
         return total, {name: term.detach() for name, term in terms.items()}
-
-    def _features(self, drawn: Tensor, target: Tensor) -> Tensor:
-        """Mean absolute difference of the frozen encoder's first features.
-
-        A perceptual loss (Johnson et al., Perceptual Losses, 2016) with the network that will
-        read the pictures: an edge that it sees is to be drawn, even where that costs grey levels.
-        """
-        encoder = self.model.encoder
-        if not self.options.features or not isinstance(encoder, ConvEncoder):
-            return drawn.new_zeros(())
-        layers = encoder.features
-        with torch.no_grad():
-            wanted = layers(target)
-        return (layers(drawn) - wanted).abs().mean().float()
 
 
 def _gradient(drawn: Tensor, target: Tensor) -> Tensor:
@@ -262,8 +244,7 @@ def _identity(bundle: Bundle, datasets: list[Dataset], options: DecoderOptions) 
     """What must be the same for a checkpoint to be of this run; its length may change."""
     return {'model': bundle.digest, 'data': [data.digest for data in datasets],
             'seed': options.seed, 'batch': options.batch, 'channels': list(options.channels),
-            'gradient': options.gradient, 'features': options.features,
-            'mirror': options.mirror}
+            'gradient': options.gradient, 'mirror': options.mirror}
 
 
 def _record(datasets: list[Dataset], decoder: Decoder, options: DecoderOptions,
@@ -271,7 +252,6 @@ def _record(datasets: list[Dataset], decoder: Decoder, options: DecoderOptions,
     return {'data': [{'name': data.path.name, 'digest': data.digest} for data in datasets],
             'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,
             'pictures': progress.iteration * options.batch * 2 * PICTURES,
-            'seed': options.seed, 'batch': options.batch,
-            'gradient': options.gradient, 'features': options.features,
+            'seed': options.seed, 'batch': options.batch, 'gradient': options.gradient,
             'parameters': sum(p.numel() for p in decoder.parameters()),
             'loss': {name: round(value, 4) for name, value in terms.items()}}

@@ -21,7 +21,8 @@ class Decoder(nn.Module):
     A state knows shapes and not colours: the encoder's GroupNorm takes light and hue out of each
     frame. So the decoder is given a palette, which has no left and right: the mean colours of
     BANDS bands of the last seen frame, from the top to the bottom, a dark and a bright one. It
-    draws how much of each goes where, and a correction: hues need not be learned.
+    draws how much of each goes where, at half the size, and a correction at the full size: hues
+    need not be learned.
 
     `Architecture.decoder_channels` = (seed, width, ...): the state is spread over a coarse map of
     `seed` channels, so that bearing keeps its place, and the map doubles in size after each width.
@@ -52,7 +53,7 @@ class Decoder(nn.Module):
             if layers:
                 layers.append(nn.Upsample(scale_factor=2))
             layers += [nn.Conv2d(before, after, 3, 1, 1), nn.GroupNorm(GROUPS, after), nn.SiLU()]
-        layers += [nn.Conv2d(widths[-1], 4 * (COLOURS + 3), 3, 1, 1), nn.PixelShuffle(2)]
+        layers.append(nn.Conv2d(widths[-1], COLOURS + 12, 3, 1, 1))
         self.draw = nn.Sequential(*layers)
         self.register_buffer('pixel_mean', torch.tensor(
             spec.normalisation.pixel_mean).view(1, 3, 1, 1), persistent=False)
@@ -63,8 +64,10 @@ class Decoder(nn.Module):
         """Map states (B, S), palettes (B, COLOURS, 3) to (B, 3, H, W), in normalised colours."""
         height, width = self.size
         drawn = self.draw(self.spread(torch.cat([state, palette.flatten(1)], -1)))
-        share, correction = drawn[..., :height, :width].float().split((COLOURS, 3), 1)
-        return torch.einsum('bkhw,bkc->bchw', share.softmax(1), palette) + correction
+        share, correction = drawn.float().split((COLOURS, 12), 1)
+        mixed = torch.einsum('bkhw,bkc->bchw', share.softmax(1), palette)
+        whole = nn.functional.interpolate(mixed, scale_factor=2.0, mode='bilinear')
+        return (whole + nn.functional.pixel_shuffle(correction, 2))[..., :height, :width]
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Return what `forward` should give for pictures (B, H, W, 3), RGB 0..255."""
