@@ -15,10 +15,10 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench indoor colcon-test readme clean
+.PHONY: help venv demo test lint bench tworoom-env ablation-collapse indoor colcon-test readme clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
 
 venv: $(READY) ## the environment, .venv
 
@@ -53,6 +53,33 @@ lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
 bench: $(READY) ## speed and memory, beside peers
 	@.ci/system-packages drive
 	$(WM) bench $(BENCH_ARGS)
+
+# The public benchmark's package wants versions of its own: never install it into .venv. torch comes
+# first, so that a CPU build that pip is pointed at is taken.
+SWM := .venv-swm
+
+tworoom-env: $(SWM)/.ready ## the environment of `wm benchmark tworoom`, .venv-swm (2 GB)
+
+$(SWM)/.ready: Makefile
+	@test -x $(SWM)/bin/python || $(PYTHON) -m venv $(SWM)
+	$(SWM)/bin/pip install -q 'torch==2.13.0'
+	$(SWM)/bin/pip install -q 'torch==2.13.0' 'torchvision==0.28.0' 'stable-worldmodel==0.1.1' \
+	  'transformers==5.23.0' h5py hdf5plugin 'imageio[ffmpeg]' opencv-python-headless pygame pymunk \
+	  shapely
+	@touch $@
+
+# Four minutes of one thread for each way, and 30 drives of each.
+COLLAPSE_ARGS ?= --minutes 4 --episodes 30
+
+ablation-collapse: $(READY) ## train every way against collapse for equal time; one table
+	@.ci/system-packages drive
+	@$(BIN)/pip install -q -c constraints.txt -e '.[backbones]'
+	@mkdir -p data
+	test -e data/collapse.h5 || $(WM) collect --rooms 75 --steps 400 --seed 1 -o data/collapse.h5
+	test -e data/held_out.h5 || $(WM) collect --rooms 30 --steps 120 --family evaluation \
+	  --seed 77 -o data/held_out.h5
+	$(WM) benchmark collapse data/collapse.h5 --held-out data/held_out.h5 -o data/collapse \
+	  $(COLLAPSE_ARGS)
 
 # 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes.
 INDOOR_MINUTES ?= 240

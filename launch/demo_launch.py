@@ -4,6 +4,7 @@
 The whole graph with the simulated robot: simulator, controller, guardrail.
 
 ros2 launch wm_controller demo_launch.py room_seed:=7 use_rviz:=true
+ros2 launch wm_controller demo_launch.py world:=model   # the robot drives in its imagination
 ros2 topic pub -1 goal_pose geometry_msgs/PoseStamped \
   '{header: {frame_id: odom}, pose: {position: {x: 3.0}, orientation: {w: 1.0}}}'
 """
@@ -39,6 +40,7 @@ PASSED_ON = (
 )
 SIMULATION = (
     ('simulator_params_file', str(find_config('simulator')), 'Parameters of the simulator'),
+    ('world', 'mujoco', 'mujoco: physics in a room; model: what the world model imagines of it'),
     ('room_seed', '1', 'Seed of the room; the same seed gives the same room'),
     ('family', 'evaluation', 'Family of rooms: evaluation (never trained on) or training'),
     ('speed_factor', '1.0', 'Simulated seconds per second'),
@@ -58,6 +60,8 @@ def generate_launch_description():
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
         remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static')],
         parameters=[LaunchConfiguration('simulator_params_file'), {
+            'world': ParameterValue(LaunchConfiguration('world'), value_type=str),
+            'model': ParameterValue(LaunchConfiguration('model'), value_type=str),
             'room_seed': ParameterValue(LaunchConfiguration('room_seed'), value_type=int),
             'family': ParameterValue(LaunchConfiguration('family'), value_type=str),
             'speed_factor': ParameterValue(LaunchConfiguration('speed_factor'), value_type=float),

@@ -91,7 +91,7 @@ def test_the_peer_is_scored_by_our_cost_of_the_same_rollout(bundle):
         rolled = torch.stack(states, 1)
         scaled = torch.from_numpy(actions.astype(np.float32)) / model.action_scale
         changes = model.pose_change(rolled[:, :-1], scaled)
-    stepwise = case.pilot.imagination.read(rolled, changes, actions, case.goal_in_base)
+    stepwise = case.pilot.imagination.read(rolled[None], changes, actions, case.goal_in_base)
     at_once = case.pilot.imagination(case.state, actions, case.goal_in_base)
     assert np.allclose(stepwise.poses, at_once.poses, atol=1e-5)
     assert np.allclose(stepwise.clearance, at_once.clearance, atol=1e-4)

@@ -255,16 +255,10 @@ def test_shares_and_times_that_cannot_be_are_refused(arguments, data, tmp_path, 
 
 
 def test_the_benchmark_compares_all_ways_on_one_encoder(data, capsys):
-    import typer
-    from typer.testing import CliRunner
-
-    from wm_controller.cli.benchmark_latent_actions import benchmark_latent_actions
-    app = typer.Typer()
-    app.command()(benchmark_latent_actions)
-    result = CliRunner().invoke(app, [str(data), '--encoder-steps', '2', '--seconds', '0.2',
-                                      '--seeds', '1', '--share', '0.2', '--json'])
-    assert result.exit_code == 0, result.output
-    report = json.loads(result.stdout.strip().splitlines()[-1])
+    code = wm(['benchmark', 'latent-actions', str(data), '--encoder-steps', '2', '--seconds',
+               '0.2', '--seeds', '1', '--share', '0.2', '--json'])
+    assert code == 0
+    report = json.loads(capsys.readouterr().out)
     names = [row['row'] for row in report['rows']]
     assert len(names) == len(set(names)) == 5
     full = report['rows'][0]

@@ -21,7 +21,7 @@ COMMON_ARGUMENTS = {'namespace', 'use_sim_time', 'params_file', 'autostart', 'us
                     'log_level', 'model', 'enable_stamped_cmd_vel'}
 ARGUMENTS = {
     'bringup': COMMON_ARGUMENTS | {'image', 'odom', 'scan', 'cmd_vel'},
-    'demo': COMMON_ARGUMENTS | {'headless', 'use_rviz', 'room_seed'},
+    'demo': COMMON_ARGUMENTS | {'headless', 'use_rviz', 'room_seed', 'world'},
     'gazebo': COMMON_ARGUMENTS | {'headless', 'use_rviz', 'world', 'x_pose', 'y_pose', 'yaw'},
 }
 EXECUTABLES = {

@@ -104,7 +104,8 @@ def future_of(actions, *, clearance=3.0):
     for t in range(steps):
         poses[:, t + 1] = integrate(poses[:, t], actions[:, t, 0], actions[:, t, 1], 0.2)
     chosen = np.arange(2, steps + 1, 2)
-    return Future(actions, poses, chosen, np.full((count, len(chosen), 15), clearance), None)
+    return Future(actions, poses, chosen, np.full((1, count, len(chosen), 15), clearance), None,
+                  np.ones(count))
 
 
 def situation(goal=(4.0, 0.0), obstacles=None, memory=None):

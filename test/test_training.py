@@ -1,5 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import json
 import math
 
@@ -21,7 +22,7 @@ from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
 
 TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16)
+                    head_hidden=16, ensemble=3, latent_variable=4, image_reach=True)
 
 
 def options(tmp_path, **changes):
@@ -79,7 +80,7 @@ def _every_iteration(report):
     ticks = iter(range(10 ** 9))
 
     class Time:
-        monotonic = staticmethod(lambda: 2.0 * next(ticks))
+        monotonic = process_time = staticmethod(lambda: 2.0 * next(ticks))
 
     original = loop.time
 
@@ -92,6 +93,31 @@ def _every_iteration(report):
 
     loop.time = Time
     return wrapped
+
+
+def test_fine_tuning_begins_from_the_weights_that_fit_and_says_which_do_not(data, tmp_path,
+                                                                           capsys):
+    first = options(tmp_path, output=tmp_path / 'first.safetensors', steps=30)
+    train([data], first, quiet)
+    second = options(tmp_path, output=tmp_path / 'second.safetensors', steps=1, seed=5,
+                     initial=first.output, learning_rate=1e-9)
+    train([data], second, quiet)
+    one, two = weights(first.output), weights(second.output)
+    assert all(torch.allclose(one[key], two[key], atol=1e-5) for key in one)
+    record = load_bundle(second.output).training
+    assert record['initial'] == load_bundle(first.output).digest
+
+    wider = dataclasses.replace(TINY, head_hidden=24)
+    third = options(tmp_path, output=tmp_path / 'third.safetensors', steps=1, learning_rate=1e-9,
+                    initial=first.output, architecture=wider)
+    train([data], third, quiet)
+    three = weights(third.output)
+    assert torch.allclose(three['filter.cell.weight_hh'], one['filter.cell.weight_hh'], atol=1e-5)
+    assert three['clearance_head.body.0.weight'].shape != one['clearance_head.body.0.weight'].shape
+
+    other = write_dataset(tmp_path / 'other.h5', episodes=4, rate_hz=4.0)
+    with pytest.raises(InputError, match='first.safetensors.*step_period_s'):
+        train([other], options(tmp_path, initial=first.output), quiet)
 
 
 def test_a_checkpoint_of_other_data_is_refused_and_restart_ignores_it(data, tmp_path):

@@ -16,7 +16,7 @@ from wm_controller.errors import InputError
 
 
 @reports_errors
-def benchmark_latent_actions(
+def latent_actions(
     data: Annotated[Path, typer.Argument(help='Data set with commands, which are then hidden.')],
     evaluate: Annotated[Path | None, typer.Option(
         help='Data set to score on; default: episodes of DATA held out.')] = None,

@@ -147,6 +147,10 @@ def _open_loop_table(result: Mapping[str, Any]) -> Table:
             f'{name}: ATE, RPE over {result["horizon_s"]:g} s',
             f'{row["ate_m"]:.3f} m, {row["rpe_m"]:.3f} m',
         )
+    for steps, row in ((result.get('pictures') or {}).get('steps', {})).items():
+        shown = [f'{name} {score["psnr_db"]:.1f} dB' for name, score in row.items()
+                 if isinstance(score, Mapping)]
+        table.add_row(f'pictures, {steps} steps', ', '.join(shown))
     return table
 
 

@@ -52,7 +52,11 @@ def build_app(names: Sequence[str]) -> typer.Typer:
     app.callback()(_common)
     for name in names:
         module = importlib.import_module(f'wm_controller.cli.{name}')
-        app.command(name)(getattr(module, name))
+        verb = getattr(module, name)
+        if isinstance(verb, typer.Typer):  # a verb of verbs
+            app.add_typer(verb, name=name)
+        else:
+            app.command(name)(verb)
     return app
 
 

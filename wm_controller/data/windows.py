@@ -64,6 +64,11 @@ class Windows:
         """(B, H, W, 3) uint8: single frames by row, of the window's episode or any other."""
         return self._rows.read_pixels(np.atleast_1d(np.asarray(rows, dtype=np.int64)), 1)[:, 0]
 
+    @property
+    def bearings(self) -> NDArray[np.float64]:
+        """Directions (K,) of `clearance`, rad; none where the data have no scans."""
+        return np.asarray(self._rows.datasets[0].bearings, np.float64)
+
     def column(self, name: str) -> NDArray[Any]:
         """All rows of a column over all data sets, for statistics."""
         return self._rows.columns[name]

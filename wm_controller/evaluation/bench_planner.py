@@ -202,7 +202,7 @@ def _plan_mppi(case: Case, temperature: float) -> tuple[list[float], list[float]
         with imagination.precision():
             changes = model.pose_change(rolled[:, :-1], model.control(actions[0]))
         future = imagination.read(
-            rolled, changes, actions[0].numpy().astype(float), case.goal_in_base
+            rolled[None], changes, actions[0].numpy().astype(float), case.goal_in_base
         )
         total = cost(future, case.situation, case.pilot.memory, config)
         return torch.from_numpy(np.minimum(total, FORBIDDEN).astype(np.float32))

@@ -200,7 +200,7 @@ def latency_histogram(latencies_s: Sequence[float], limit_s: float) -> str:
         axes.set_ylim(0, high * 1.25)
         axes.grid(False)
 
-    return _chart(draw, (3.9, 2.0)) if len(latencies_s) else ''
+    return chart(draw, (3.9, 2.0)) if len(latencies_s) else ''
 
 
 def guard_timeline(trace: Trace) -> str:
@@ -267,7 +267,7 @@ def success_bars(rows: Sequence[Mapping[str, Any]]) -> str:
         axes.set_yticks([0, 50, 100], ['0', '50', '100 %'])
         axes.grid(axis='x', visible=False)
 
-    return _chart(draw, (3.9, 2.0), left=0.11) if shown else ''
+    return chart(draw, (3.9, 2.0), left=0.11) if shown else ''
 
 
 def _bin_label(row: Mapping[str, Any]) -> str:
@@ -291,10 +291,11 @@ def share_bars(shares: Mapping[str, float]) -> str:
         axes.set_xticks([])
         axes.grid(False)
 
-    return _chart(draw, (3.9, 0.5 + 0.27 * len(shown)), left=0.34) if shown else ''
+    return chart(draw, (3.9, 0.5 + 0.27 * len(shown)), left=0.34) if shown else ''
 
 
-def _chart(draw: Callable[[Axes], None], size: tuple[float, float], left: float = 0.08) -> str:
+def chart(draw: Callable[[Axes], None], size: tuple[float, float], left: float = 0.08) -> str:
+    """Draw one chart of a size in inches; SVG. `left`: share of the width for its labels."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         axes = figure.add_axes((left, 0.42 / size[1], 0.985 - left, 1 - 0.58 / size[1]))

@@ -23,9 +23,11 @@ from wm_controller.data.dataset import Dataset
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.evaluation.metrics import absolute_trajectory_error, relative_pose_error
+from wm_controller.evaluation.pictures import PictureScore, summarise_pictures
 from wm_controller.safety.geometry import compose, integrate, relative
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.recordings import check_fit
 
 STEPS = (1, 2, 4, 8)
 OBSERVED = 8  # frames that are seen before anything is imagined
@@ -33,14 +35,13 @@ HORIZON_S = 2.0
 MOST_WINDOWS = 2048
 BATCH = 32
 HELD_OUT = 0.1  # the share that `wm train` holds out
-PERIOD_TOLERANCE = 0.05
 
 
 def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> dict[str, Any]:
     """Score a bundle on a data set; on what training held out, where it was trained on it."""
     bundle = load_bundle(model)
     with Dataset.open(data) as dataset:
-        _check_fit(bundle, dataset)
+        check_fit(bundle.spec, dataset)
         period_s = dataset.step_period_s
         horizon = max(1, round(HORIZON_S / period_s))
         length = OBSERVED + max(horizon, *STEPS)
@@ -50,9 +51,10 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> di
             windows = windows.split(HELD_OUT, seed=0)[1]
         chosen = _spread(len(windows))
         on_progress(0, total=len(chosen))
+        pictures = PictureScore.of(bundle.model, windows, chosen)
         rows = []
         for part in np.array_split(chosen, max(1, len(chosen) // BATCH)):
-            rows.append(_predict(bundle.model, windows, part, horizon))
+            rows.append(_predict(bundle.model, windows, part, horizon, pictures))
             on_progress(len(part))
         scores = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
         return {
@@ -67,23 +69,10 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> di
             'persistence_ratio': _over_no_change(scores, scores['error']),
             'mean_ratio': _over_no_change(scores, _error_of_the_mean(scores)),
             'trajectory': _trajectories(scores),
+            'pictures': None if pictures is None else summarise_pictures(
+                scores, windows.episode[chosen]
+            ),
         }
-
-
-def _check_fit(bundle: Bundle, dataset: Dataset) -> None:
-    expected = bundle.spec.step_period_s
-    if abs(dataset.step_period_s - expected) > PERIOD_TOLERANCE * expected:
-        raise InputError(
-            f'{dataset.path}: its step is {dataset.step_period_s:g} s, the model has learned '
-            f'{expected:g} s: ingest the recording with --rate {1 / expected:g}'
-        )
-    width, height = dataset.image_size
-    if (height, width) != tuple(bundle.spec.image_size):
-        wide, high = bundle.spec.image_size[::-1]
-        raise InputError(
-            f'{dataset.path}: its images are {width}x{height}, those of the model {wide}x{high}: '
-            'ingest the recording at that size'
-        )
 
 
 def _trained_on(bundle: Bundle, dataset: Dataset) -> bool:
@@ -104,7 +93,11 @@ def _spread(count: int) -> np.ndarray:
 
 @torch.no_grad()
 def _predict(
-    model: WorldModel, windows: Windows, chosen: np.ndarray, horizon: int
+    model: WorldModel,
+    windows: Windows,
+    chosen: np.ndarray,
+    horizon: int,
+    pictures: PictureScore | None,
 ) -> dict[str, np.ndarray]:
     """Imagine from the last observed frame of windows (B,); errors and paths (B,T+1,3)."""
     batch = windows.batch(chosen)
@@ -112,12 +105,16 @@ def _predict(
     action = torch.from_numpy(batch['action'].astype(np.float32))
     pixels = torch.from_numpy(batch['pixels'])
     latents = model.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
-    state = _observed(model, latents, action, torch.from_numpy(batch['proprio']).float(), now)
+    state = observed(model, latents, action, torch.from_numpy(batch['proprio']).float(), now)
     states, changes = model.imagine(state, action[:, now : now + steps])
     later = latents[:, now + 1 : now + 1 + steps]
     expected = model.latent_of(states[:, 1:])
     pose = batch['pose']
+    drawn = {} if pictures is None else pictures.rows(
+        states, batch['pixels'][:, now:], latents[:, now:]
+    )
     return {
+        **drawn,
         'error': (expected - later).pow(2).mean(-1).numpy(),
         'later': later.numpy(),
         'still': (latents[:, now : now + 1] - later).pow(2).mean(-1).numpy(),
@@ -129,7 +126,7 @@ def _predict(
     }
 
 
-def _observed(
+def observed(
     model: WorldModel, latents: Tensor, action: Tensor, proprio: Tensor, now: int
 ) -> Tensor:
     """State (B,S) after the frames up to `now`, each with the action that led to it."""

@@ -180,8 +180,8 @@ def _featured(run: Run, episode: Episode) -> dict[str, Any]:
     return {
         'episode': episode,
         'map': _map(run, [episode], 1100),
-        'strip': [(at, _data_uri(jpeg, 'image/jpeg')) for at, jpeg in strip(trace)],
-        'goal_frame': _data_uri(trace.goal_frame, 'image/jpeg') if trace.goal_frame else None,
+        'strip': [(at, data_uri(jpeg, 'image/jpeg')) for at, jpeg in strip(trace)],
+        'goal_frame': data_uri(trace.goal_frame, 'image/jpeg') if trace.goal_frame else None,
         'timeline': Markup(figures.guard_timeline(trace)) if len(trace.t) > 1 else '',
     }
 
@@ -193,7 +193,7 @@ def _map(run: Run, episodes: Sequence[Episode], width_px: int) -> str | None:
     floor = run.floors.get((task.family, task.room_seed))
     if floor is None:
         return None
-    return _data_uri(figures.drive_map(floor, episodes, width_px=width_px), 'image/png')
+    return data_uri(figures.drive_map(floor, episodes, width_px=width_px), 'image/png')
 
 
 def _edges(distances_m: Sequence[float]) -> list[float]:
@@ -208,10 +208,11 @@ def _edges(distances_m: Sequence[float]) -> list[float]:
 def _video(path: Path | None) -> str | None:
     if path is None or not path.is_file() or path.stat().st_size > EMBEDDED_VIDEO_BYTES:
         return None
-    return _data_uri(path.read_bytes(), 'video/mp4')
+    return data_uri(path.read_bytes(), 'video/mp4')
 
 
-def _data_uri(data: bytes, kind: str) -> str:
+def data_uri(data: bytes, kind: str) -> str:
+    """Return the data as what a page shows in place of an address."""
     return f'data:{kind};base64,{base64.b64encode(data).decode("ascii")}'
 
 

@@ -5,24 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
-from wm_controller.errors import InputError
 from wm_controller.evaluation import palette
 from wm_controller.evaluation.floor import Floor
+from wm_controller.evaluation.mp4 import mp4_writer
 from wm_controller.evaluation.records import Episode, PlanTrace, Trace
 from wm_controller.evaluation.report import RoomKey
-from wm_controller.files import replacing
 
 WIDTH, HEIGHT, STATUS = 1280, 560, 80  # px; the status line is the lowest STATUS rows
 PANEL = 620  # px, width of the camera's and the map's panels
 GAP = (WIDTH - 2 * PANEL) // 3
-ENCODERS = ('libx264', 'libopenh264', 'mpeg4')
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 SUBPIXEL = 4  # bits of fraction that cv2 draws with, for smooth lines
 HOLD_S = 1.0  # the last frame of each drive stays for so long
@@ -37,31 +33,14 @@ def write_video(
     rate_hz: int = 10,
 ) -> bool:
     """Write the drives that have camera frames, one after the other; False when none has."""
-    import av
-
     shown = [e for e in episodes if e.trace is not None and len(e.trace.frames) > 1]
     if not shown:
         return False
-    encoder = next((name for name in ENCODERS if name in av.codec.codecs_available), None)
-    if encoder is None:
-        raise InputError(f'PyAV has none of {", ".join(ENCODERS)}: use --no-video')
-    with (
-        replacing(path) as temporary,
-        av.open(str(temporary), 'w', options={'movflags': '+faststart'}) as container,
-    ):
-        stream: Any = container.add_stream(encoder, rate=rate_hz)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, 'yuv420p'
-        stream.time_base = Fraction(1, rate_hz)
-        if encoder == 'libx264':
-            stream.options = {'crf': '23', 'preset': 'veryfast'}
-        else:
-            stream.bit_rate = 3_000_000
+    with mp4_writer(path, (WIDTH, HEIGHT), rate_hz) as add:
         for episode in shown:
             floor = floors[(episode.task.family, episode.task.room_seed)]
             for image in film(episode, floor, rate_hz, total=len(episodes)):
-                frame = av.VideoFrame.from_ndarray(image, format='rgb24')
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+                add(image)
     return True
 
 

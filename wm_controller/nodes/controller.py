@@ -93,6 +93,7 @@ class ControllerNode(ManagedNode):
         self._driver, self._model, self._outlet.step_s = self._make_driver(settings)
         self._outlet.odom_frame = settings.odom_frame
         self._outlet.base_frame = settings.base_frame
+        self._outlet.imagination.begin(getattr(self._driver, 'film', None), settings.base_frame)
         self._odometry = OdometryBuffer()
         self._frames = GoalFrames(self, settings.odom_frame)
         compressed = settings.image_transport == 'compressed'
@@ -120,7 +121,7 @@ class ControllerNode(ManagedNode):
         """Start the control loop."""
         self._stale, self._held, self._activated_s = '', False, time.monotonic()
         self._loop = DriveLoop(self._driver, self._odometry, self._settings.loop, self._now,
-                               self._decode, self._outlet)
+                               self._decode, self._outlet, self._outlet.imagination.saw)
         self._tick_timer = self.create_timer(self._settings.loop.period_s, self._loop.on_tick)
         self.get_logger().info(
             f'active: model {self._model}, {self._settings.loop.rate_hz:g} Hz, images from '
@@ -142,6 +143,7 @@ class ControllerNode(ManagedNode):
         for subscription in getattr(self, '_subscriptions_made', []):
             self.destroy_subscription(subscription)
         self._subscriptions_made = []
+        self._outlet.imagination.end()
         self._model = ''
 
     # Inputs; all in the executor's thread

@@ -88,7 +88,9 @@ class DriveLoop:
 
     def __init__(self, driver: Driver, odometry: OdometryBuffer, settings: LoopSettings,
                  clock: Callable[[], float], decode: Callable[[Any], np.ndarray],
-                 outlet: Outlet) -> None:
+                 outlet: Outlet, saw: Callable[[Observation], None] = lambda _: None) -> None:
+        """`saw` hears of every observation, in the worker's thread."""
+        self._saw = saw
         self._driver, self._odometry, self._settings = driver, odometry, settings
         self._clock, self._decode, self._outlet = clock, decode, outlet
         self._pacer = Pacer(settings.rate_hz)
@@ -215,9 +217,11 @@ class DriveLoop:
         reading = self._odometry.at(frame.stamp)
         if reading is None:
             self.counts['images_without_odometry'] += 1
-        self._driver.observe(Observation(
+        observation = Observation(
             frame.stamp, image, None if reading is None else reading.pose,
-            None if reading is None else reading.twist))
+            None if reading is None else reading.twist)
+        self._driver.observe(observation)
+        self._saw(observation)
         self._observed = True
 
     def _judge(self, plan: Plan, generation: int, started: float, plan_s: float) -> None:

@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Where plans become messages: `cmd_vel_auto`, `plan`, `surprise`."""
+"""Where plans become messages: `cmd_vel_auto`, `plan`, `surprise`, `imagination`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from std_msgs.msg import Float32
 
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import to_path, to_stamp
+from wm_controller.nodes.imagination_outlet import ImaginationOutlet
 from wm_controller.planning.contract import Plan
 
 
@@ -32,6 +33,7 @@ class PlanOutlet:
         self._command = publisher(TwistStamped, 'cmd_vel_auto', qos.COMMAND)
         self._path = publisher(Path, 'plan', qos.COMMAND)
         self._surprise = publisher(Float32, 'surprise', qos.COMMAND)
+        self.imagination = ImaginationOutlet(node, complain)
 
     def send(self, plan: Plan) -> None:
         """Send the command of a plan, stamped as its image, then what it imagined."""
@@ -40,6 +42,7 @@ class PlanOutlet:
             self._path.publish(to_path(plan.stamp, plan.path, self.odom_frame, self.step_s))
         if np.isfinite(plan.surprise):
             self._surprise.publish(Float32(data=float(plan.surprise)))
+        self.imagination.planned(plan)
 
     def halt(self) -> None:
         """Command zero, stamped now: it is no view of the world that asks for it."""

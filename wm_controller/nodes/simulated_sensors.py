@@ -23,7 +23,7 @@ from wm_controller.nodes.conversions import to_odometry, to_quaternion, to_scan,
 from wm_controller.nodes.frames import FrameOutlet, to_transform
 from wm_controller.nodes.images import to_camera_info, to_compressed, to_image
 from wm_controller.nodes.pace import Every
-from wm_controller.simulation.simulator import Simulator
+from wm_controller.simulation.world import World
 
 TRUTH_HZ = 50.0
 BUMPS_HZ = 10.0
@@ -75,10 +75,10 @@ class SimulatedSensors:
         if not self._transforms.available:
             node.get_logger().info('no tf2 here: tf is not published')
 
-    def begin(self, simulator: Simulator) -> None:
+    def begin(self, world: World) -> None:
         """Announce what does not change, at the start and after a reset."""
         self._bumps = self._odometry_stamp = -1
-        camera = simulator.camera
+        camera = world.camera
         half = camera.pitch / 2
         self._transforms.send_fixed([
             to_transform(0.0, self._frames.base, self._frames.camera, (camera.x, 0.0, camera.z),
@@ -86,31 +86,31 @@ class SimulatedSensors:
             to_transform(0.0, self._frames.camera, self._frames.optical, (0.0, 0.0, 0.0),
                          Quaternion(x=-0.5, y=0.5, z=-0.5, w=0.5))])
 
-    def publish(self, simulator: Simulator, time_s: float) -> None:
+    def publish(self, world: World, time_s: float) -> None:
         """Publish the clock, and every sensor that is due."""
         self._clock.publish(Clock(clock=to_stamp(time_s)))
-        self._publish_odometry(simulator, time_s)
+        self._publish_odometry(world, time_s)
         if self._truth_due.due(time_s):
-            pose = simulator.world_to_odom(simulator.pose)
+            pose = world.world_to_odom(world.pose)
             self._truth.publish(to_odometry(
-                time_s, pose, simulator.twist, self._frames.odom, self._frames.base))
-        bumped = simulator.collisions != self._bumps
+                time_s, pose, world.twist, self._frames.odom, self._frames.base))
+        bumped = world.collisions != self._bumps
         if self._bumps_due.due(time_s) or bumped:
-            self._bumps = simulator.collisions
+            self._bumps = world.collisions
             self._collisions.publish(UInt32(data=self._bumps))
         if self._scan_due.due(time_s) and not self.mute.scan:
-            self._publish_scan(simulator, time_s)
+            self._publish_scan(world, time_s)
         if self._camera_due.due(time_s) and not self.mute.camera:
-            self._publish_image(simulator, time_s)
+            self._publish_image(world, time_s)
 
-    def _publish_odometry(self, simulator: Simulator, time_s: float) -> None:
-        odometry = simulator.odometry
+    def _publish_odometry(self, world: World, time_s: float) -> None:
+        odometry = world.odometry
         if odometry.stamp == self._odometry_stamp:
             return
         self._odometry_stamp = odometry.stamp
         if self.mute.odom:
             return
-        stamp = time_s - (simulator.time - odometry.stamp)
+        stamp = time_s - (world.time - odometry.stamp)
         self._odom.publish(to_odometry(
             stamp, odometry.pose, odometry.twist, self._frames.odom, self._frames.base,
             ODOMETRY_VARIANCES))
@@ -118,24 +118,24 @@ class SimulatedSensors:
         self._transforms.send(to_transform(
             stamp, self._frames.odom, self._frames.base, (x, y, 0.0), to_quaternion(yaw)))
 
-    def _publish_scan(self, simulator: Simulator, time_s: float) -> None:
+    def _publish_scan(self, world: World, time_s: float) -> None:
         if self._scan.get_subscription_count() == 0:
             return
-        scan = simulator.scan()
+        scan = world.scan()
         self._scan.publish(to_scan(
             time_s, self._frames.base, scan.angle_min, scan.angle_increment, LASER_NEAREST,
             scan.range_max, scan.ranges))
 
-    def _publish_image(self, simulator: Simulator, time_s: float) -> None:
+    def _publish_image(self, world: World, time_s: float) -> None:
         raw = self._image.get_subscription_count() > 0
         compressed = self._compressed.get_subscription_count() > 0
-        camera = simulator.camera
+        camera = world.camera
         if self._camera_info.get_subscription_count() > 0:
             self._camera_info.publish(to_camera_info(
                 time_s, self._frames.optical, camera.width, camera.height, camera.hfov))
         if not (raw or compressed):
             return
-        pixels = simulator.image()
+        pixels = world.image()
         self.images += 1
         if raw:
             self._image.publish(to_image(pixels, time_s, self._frames.optical))

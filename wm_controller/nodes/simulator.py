@@ -3,6 +3,7 @@
 """
 The simulated robot as a ROS node: `cmd_vel` in, camera, laser, odometry and truth out.
 
+Its world is a room with physics or, with `world` = `model`, what the world model imagines.
 Like Gazebo's DiffDrive, and unlike a good base, it keeps the last command for ever: what stops
 it is the guardrail, which is the point. It is the source of `/clock`; the other nodes run with
 `use_sim_time`. Simulated time never goes back, also not at a reset.
@@ -27,8 +28,8 @@ from wm_controller.nodes import qos, runtime
 from wm_controller.nodes.pace import Pace
 from wm_controller.nodes.report import Complaints
 from wm_controller.nodes.simulated_sensors import Frames, Mute, SimulatedSensors
-from wm_controller.simulation.rooms import FAMILIES, make_room
-from wm_controller.simulation.simulator import CameraSpec, Simulator
+from wm_controller.nodes.worlds import make_world, WORLDS
+from wm_controller.simulation.rooms import FAMILIES
 
 TICK_S = 0.01
 START_S = 1.0  # not 0: a zero stamp means that there is none
@@ -46,10 +47,16 @@ ROOM = (
          'at ~/reset', kind=Parameter.Type.DOUBLE_ARRAY, unit='m, m, rad'),
 )
 FIXED = (
+    Spec('world', 'mujoco', 'Physics in a room, or the imagination of a world model that has seen '
+         'the room', choices=WORLDS, fixed=True),
+    Spec('model', 'indoor', 'World model of that world, with a decoder: a file, or the name of a '
+         'shipped one', fixed=True),
     Spec('camera_rate', 10.0, 'Images per simulated second', 0.5, 60.0, unit='Hz', fixed=True),
     Spec('scan_rate', 10.0, 'Scans per simulated second', 0.5, 50.0, unit='Hz', fixed=True),
-    Spec('image_width', 320, 'Width of the image', 16, 1920, unit='pixels', fixed=True),
-    Spec('image_height', 240, 'Height of the image', 16, 1080, unit='pixels', fixed=True),
+    Spec('image_width', 320, 'Width of the image; a model has its own', 16, 1920, unit='pixels',
+         fixed=True),
+    Spec('image_height', 240, 'Height of the image; a model has its own', 16, 1080, unit='pixels',
+         fixed=True),
     Spec('horizontal_fov', math.pi / 2, 'Horizontal field of view', 0.4, 2.4, unit='rad',
          fixed=True),
     Spec('headless', True, 'False opens a window (needs a screen)', fixed=True),
@@ -67,13 +74,11 @@ PARAMETERS = ROOM + FIXED + LIVE
 
 
 class SimulatorNode(Node):
-    """One robot in one room, at a pace."""
+    """One robot in one world, at a pace."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__('simulator', **options)
         values = runtime.declare(self, PARAMETERS)
-        self._camera = CameraSpec(width=values['image_width'], height=values['image_height'],
-                                  hfov=values['horizontal_fov'])
         self._headless = values['headless']
         self._viewer: Any = None
         self._place(values)
@@ -82,7 +87,7 @@ class SimulatorNode(Node):
         self._sensors = SimulatedSensors(
             self, frames, values['camera_rate'], values['scan_rate'])
         self._sensors.mute = _mute(values)
-        self._sensors.begin(self._simulator)
+        self._sensors.begin(self._world)
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._pace = Pace(values['speed_factor'], TICK_S)
         self._set_speed(values['speed_factor'])
@@ -98,31 +103,25 @@ class SimulatorNode(Node):
     @property
     def time_s(self) -> float:
         """Simulated time as the clock has it, s; it goes on over resets."""
-        return self._offset_s + self._simulator.time
+        return self._offset_s + self._world.time
 
     def last_word(self) -> None:
         """Free what draws."""
         if self._viewer is not None:
             self._viewer.close()
-        self._simulator.close()
+        self._world.close()
 
     def _place(self, values: dict[str, Any]) -> None:
-        """Put a robot into the room that the parameters describe; raises InputError."""
-        people = None if values['people'] < 0 else values['people']
-        room = make_room(values['room_seed'], values['family'], people)
-        simulator = Simulator(room, camera=self._camera, seed=values['room_seed'])
-        if values['start_pose']:
-            simulator.reset(np.array(values['start_pose']))
-        self._values, self._simulator = values, simulator
+        """Make the world that the parameters describe; raises InputError."""
+        world, description = make_world(values)
+        self._values, self._world = values, world
         if not self._headless:
-            self._viewer = simulator.open_window()
-        pose = ', '.join(f'{x:.2f}' for x in simulator.pose)
-        self.get_logger().info(
-            f'room {room.family}/{room.seed}, {len(room.people)} people, start {pose}')
+            self._viewer = world.open_window()
+        self.get_logger().info(description)
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         values = runtime.values(self, PARAMETERS)
-        now_s, before = self.time_s, self._simulator
+        now_s, before = self.time_s, self._world
         try:
             if all(values[spec.name] == self._values[spec.name] for spec in ROOM):
                 before.reset(np.array(values['start_pose']) if values['start_pose'] else None)
@@ -133,7 +132,7 @@ class SimulatorNode(Node):
             response.message = str(error)
             return response
         self._offset_s = now_s  # time goes on
-        self._sensors.begin(self._simulator)
+        self._sensors.begin(self._world)
         response.success = True
         response.message = f'room {values["family"]}/{values["room_seed"]}'
         return response
@@ -157,14 +156,14 @@ class SimulatorNode(Node):
 
     def _on_twist(self, twist: Twist) -> None:
         try:
-            self._simulator.command(twist.linear.x, twist.angular.z)
+            self._world.command(twist.linear.x, twist.angular.z)
         except InputError as error:
             self._complaints('cmd_vel', f'cmd_vel: {error}')
 
     def _advance(self) -> None:
         for _ in range(self._pace.due(time.monotonic())):
-            self._simulator.step(TICK_S)
-            self._sensors.publish(self._simulator, self.time_s)
+            self._world.step(TICK_S)
+            self._sensors.publish(self._world, self.time_s)
         if self._viewer is not None:
             self._viewer.sync()
 

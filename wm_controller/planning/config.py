@@ -40,6 +40,7 @@ class CostWeights:
     near: float = 3.0
     fast_near: float = 1.5
     imagined_near: float = 0.6
+    disagreement: float = 0.1
     reverse: float = 0.3
     turn: float = 0.02
     change: float = 0.08
@@ -74,3 +75,4 @@ class PilotConfig:
     lost_after_s: float = 6.0
     use_memory: bool = True
     keep_candidates: int = 24
+    drawn_futures: int = 1

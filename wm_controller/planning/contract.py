@@ -3,6 +3,7 @@
 """What goes into a pilot and what comes out of it; times are ROS seconds, poses in `odom`."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +45,24 @@ Goal = PoseGoal | ImageGoal
 
 
 @dataclass(frozen=True)
+class Imagined:
+    """The future of a plan, not yet drawn: state (1, S) at its stamp, and actions (T, 2).
+
+    The state is the world model's own; `planning.film.Film` makes pictures of it.
+    """
+
+    state: Any
+    actions: Floats
+
+
+@dataclass(frozen=True)
 class Plan:
     """One command, and the future that was imagined for it.
 
     `stamp` is that of the observation planned from; `path` (T + 1, 3) and `candidates`
-    (M, T + 1, 3) are imagined poses; `state` is idle, planning, reached, lost or unreachable;
-    `cost` is infinite where no candidate kept every constraint and the robot falls back.
+    (M, T + 1, 3) are imagined poses, `imagined` is what pictures are made of; `state` is idle,
+    planning, reached, lost or unreachable; `cost` is infinite where no candidate kept every
+    constraint and the robot falls back.
     """
 
     stamp: float
@@ -64,3 +77,4 @@ class Plan:
     goal_distance: float = float('nan')
     late: bool = False
     surprise: float = float('nan')
+    imagined: Imagined | None = None

@@ -13,10 +13,12 @@ from wm_controller.data.images import fit
 from wm_controller.planning.contract import Observation
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.world_model.bundle import Bundle
+from wm_controller.world_model.energy import Evidence, Trace, Watch
+from wm_controller.world_model.surprise import Steady
 
 Floats = NDArray[np.float64]
 STEP_TOLERANCE = 0.45  # a past state this share of a step away from one step back still serves
-SURPRISING_FRAMES = 3  # surprise is what so many frames in a row agree on
+SURPRISING_FRAMES = 3  # without energy tables, surprise is what so many frames in a row agree on
 JUMP_M = 0.5           # odometry that moves further in one step is a reset, not a motion
 
 
@@ -24,17 +26,27 @@ JUMP_M = 0.5           # odometry that moves further in one step is a reset, not
 class Estimate:
     """The state (1, S) at `stamp`, the features (1, C, h, w) seen, base pose (3,), surprise.
 
-    `jumped`: odometry was reset since the last one, so that places remembered in it are void.
+    `surprise` (0..1) is the conformal quantile of `surprise_score` (nats, steadied); both, and
+    `energy` (mean squared error of the latent predicted one step before), are NaN where nothing
+    was predicted. `jumped`: odometry was reset since the last one, so that places remembered in
+    it are void.
     """
 
     stamp: float
-    state: torch.Tensor
+    trace: Trace
     features: torch.Tensor
     pose: Floats
     twist: Floats | None
     surprise: float
+    surprise_score: float
+    energy: float
     fresh_start: bool
     jumped: bool
+
+    @property
+    def state(self) -> torch.Tensor:
+        """The state (1, S)."""
+        return self.trace.state
 
 
 class Estimator:
@@ -47,7 +59,11 @@ class Estimator:
     def __init__(self, bundle: Bundle) -> None:
         self.model = bundle.model
         self.spec = bundle.spec
+        self._bundle = bundle
         self._quantiles = np.asarray(bundle.energy_quantiles, float)
+        self._tables = bundle.energy
+        self._watch = Watch(bundle.model, self._tables.turn_gain if self._tables else None)
+        self._steady = Steady()
         self._recent_surprise: deque[float] = deque(maxlen=SURPRISING_FRAMES)
         self._past: deque[Estimate] = deque(maxlen=64)
         self._commands: deque[tuple[float, float, float]] = deque(maxlen=128)
@@ -57,6 +73,15 @@ class Estimator:
         self._past.clear()
         self._commands.clear()
         self._recent_surprise.clear()
+        self._steady.reset()
+
+    def fork(self) -> 'Estimator':
+        """Return an estimator that goes on from here by itself."""
+        other = Estimator(self._bundle)
+        other._past, other._commands = self._past.copy(), self._commands.copy()
+        other._recent_surprise = self._recent_surprise.copy()
+        other._steady = self._steady.fork()
+        return other
 
     @property
     def latest(self) -> Estimate | None:
@@ -83,14 +108,15 @@ class Estimator:
 
     def encode(self, image: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
         """Encode one image (H, W, 3) of any size to a latent (1, E) and features."""
-        height, width = self.spec.image_size
-        pixels = np.ascontiguousarray(fit(image, (width, height)))
         with torch.no_grad():
-            return self.model.encode_with_features(torch.from_numpy(pixels)[None])
+            return self.model.encode_with_features(self._pixels(image))
+
+    def _pixels(self, image: NDArray[np.uint8]) -> torch.Tensor:
+        height, width = self.spec.image_size
+        return torch.from_numpy(np.ascontiguousarray(fit(image, (width, height))))[None]
 
     def observe(self, observation: Observation) -> Estimate:
         """Take in one frame; frames must come in the order of their stamps."""
-        latent, features = self.encode(observation.image)
         before = self._step_before(observation)
         jumped = before is not None and observation.pose is not None and bool(np.hypot(
             *(observation.pose - before.pose)[:2]) > JUMP_M)
@@ -98,7 +124,7 @@ class Estimator:
             self._past.clear()
             before = None
         with torch.no_grad():
-            estimate = self._updated(observation, latent, features, before, jumped)
+            estimate = self._updated(observation, before, jumped)
         self._past.append(estimate)
         return estimate
 
@@ -112,52 +138,69 @@ class Estimator:
             return None
         return nearest
 
-    def _updated(self, observation: Observation, latent: torch.Tensor, features: torch.Tensor,
-                 before: Estimate | None, jumped: bool) -> Estimate:
-        model = self.model
-        twist = observation.twist
+    def _updated(self, observation: Observation, before: Estimate | None,
+                 jumped: bool) -> Estimate:
+        pixels = self._pixels(observation.image)
+        latent, features = self.model.encode_with_features(pixels)
+        stamp, twist = observation.stamp, observation.twist
         if before is None:
-            # A late or first frame: start from the newest state there is, else from nothing.
-            latest = self.latest
-            state = latest.state if latest is not None else model.initial_state(1)
-            pose = observation.pose
-            if pose is None:
-                pose = latest.pose if latest is not None else np.zeros(3)
-            proprio = np.full(5, np.nan)
-            if twist is not None:
-                proprio = np.array([0.0, 0.0, 0.0, *twist])
-            action = np.zeros(2)
-            surprise, fresh_start = float('nan'), True
+            trace, pose = self._started(observation, pixels, latent)
+            score, energy = self._steady.update(stamp, np.nan), np.nan
+            surprise = np.nan if self._tables is None else self._tables.published.surprise(score)
         else:
-            duration = observation.stamp - before.stamp
-            action = self.mean_command(before.stamp, observation.stamp)
-            tensor = torch.from_numpy(action.astype(np.float32))[None]
-            imagined, change = model.imagine(before.state, tensor[:, None])
-            surprise = self._surprise(imagined[:, 1], latent)
-            state, fresh_start = before.state, False
-            share = self.spec.step_period_s / duration
-            if observation.pose is not None:
-                pose = observation.pose
-                step = relative(before.pose, pose) * share
-                measured = twist if twist is not None else step[[0, 2]] / duration
-                proprio = np.concatenate([step, measured])
-            else:
-                pose = compose(before.pose, change[0, 0].numpy().astype(float) / share)
-                proprio = np.full(5, np.nan)
-        state = model.observe(
-            state, latent, torch.from_numpy(action.astype(np.float32))[None],
-            torch.from_numpy(proprio.astype(np.float32))[None])
-        return Estimate(observation.stamp, state, features, np.asarray(pose, float), twist,
-                        surprise, fresh_start, jumped)
+            trace, evidence, pose = self._followed(observation, before, pixels, latent)
+            energy = float(evidence.one_step_energy)
+            surprise, score = self._surprise(stamp, evidence, energy)
+        return Estimate(stamp, trace, features, np.asarray(pose, float), twist, surprise, score,
+                        energy, before is None, jumped)
 
-    def _surprise(self, imagined: torch.Tensor, latent: torch.Tensor) -> float:
-        """Quantile (0..1) of the prediction energy among those of ordinary held-out steps.
+    def _started(self, observation: Observation, pixels: torch.Tensor,
+                 latent: torch.Tensor) -> tuple[Trace, Floats]:
+        """After a late or first frame: start from the newest state there is, else from nothing."""
+        latest, twist = self.latest, observation.twist
+        state = latest.state if latest is not None else self.model.initial_state(1)
+        pose = observation.pose
+        if pose is None:
+            pose = latest.pose if latest is not None else np.zeros(3)
+        proprio = np.full(5, np.nan)
+        if twist is not None:
+            proprio = np.array([0.0, 0.0, 0.0, *twist])
+        state = self.model.observe(state, latent, _row(np.zeros(2)), _row(proprio))
+        return self._watch.begin(pixels, state, latent), pose
 
-        The least of the last few frames: one odd frame must not hold a robot.
+    def _followed(self, observation: Observation, before: Estimate, pixels: torch.Tensor,
+                  latent: torch.Tensor) -> tuple[Trace, Evidence, Floats]:
+        """Update the state that is a step older."""
+        duration = observation.stamp - before.stamp
+        action = self.mean_command(before.stamp, observation.stamp)
+        share = self.spec.step_period_s / duration
+        if observation.pose is not None:
+            pose, twist = observation.pose, observation.twist
+            step = relative(before.pose, pose) * share
+            measured = twist if twist is not None else step[[0, 2]] / duration
+            proprio = np.concatenate([step, measured])
+        else:
+            change = self.model.imagine(before.state, _row(action)[:, None])[1]
+            pose = compose(before.pose, change[0, 0].numpy().astype(float) / share)
+            proprio = np.full(5, np.nan)
+        trace, evidence = self._watch.follow(before.trace, pixels, latent, _row(action),
+                                             _row(proprio))
+        return trace, evidence, pose
+
+    def _surprise(self, stamp: float, evidence: Evidence, energy: float) -> tuple[float, float]:
+        """Surprise and its score: steadied, and a quantile of those of ordinary held-out frames.
+
+        Without energy tables: the least quantile of the one-step energy of the last few frames.
         """
+        if self._tables is not None:
+            score = self._steady.update(stamp, float(self._tables.score(evidence)[0]))
+            return self._tables.published.surprise(score), score
         if len(self._quantiles) == 0:
-            return float('nan')
-        energy = float((self.model.latent_of(imagined) - latent).pow(2).mean())
+            return float('nan'), float('nan')
         self._recent_surprise.append(float(np.interp(
             energy, self._quantiles, np.linspace(0, 1, len(self._quantiles)))))
-        return min(self._recent_surprise)
+        return min(self._recent_surprise), min(self._recent_surprise)
+
+
+def _row(values: Floats) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(values, np.float32))[None]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Candidate actions in, imagined futures out: poses, clearance and time-to-reach, as numpy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 import torch
 
 from wm_controller.safety.geometry import compose, relative
+from wm_controller.world_model import uncertainty
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import for_imagination
 
@@ -17,10 +19,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Future:
-    """What N action sequences (N, T, 2) would lead to.
+    """What N action sequences (N, T, 2) would lead to, in each of P ways that it may go.
 
-    `poses` (N, T + 1, 3) in the frame of the base now; `clearance` (N, S, K) m, the model's
-    median at the `clearance_steps` (S,); `time_to_reach` (N, S) s at those steps, or None.
+    `poses` (N, T + 1, 3) in the frame of the base now, as expected; `clearance` (P, N, S, K) m,
+    the model's median at the `clearance_steps` (S,); `time_to_reach` (P, N, S) s at those steps,
+    or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
+    (P, N, S) m: from the base's middle to the nearest thing all round, or None.
     """
 
     actions: Floats
@@ -28,46 +32,87 @@ class Future:
     clearance_steps: NDArray[np.int64]
     clearance: Floats
     time_to_reach: Floats | None
+    disagreement: Floats
+    gap: Floats | None = None
+
+    def nearest(self) -> Floats:
+        """Return the distance (P, N, S) m to the nearest thing: all round, else in the view."""
+        return self.clearance.min(-1) if self.gap is None else self.gap
 
 
 class Imagination:
-    """Rolls the world model out from one state."""
+    """Rolls the world model out from one state: what is expected, and futures under drawn z.
 
-    def __init__(self, model: WorldModel) -> None:
+    `usual_disagreement` (steps,) is what the members of the ensemble differ by on held-out data;
+    `drawn` futures have a z of their own, the same for all candidates, so that these compare.
+    """
+
+    def __init__(self, model: WorldModel, usual_disagreement: Sequence[float] = (),
+                 drawn: int = 1, seed: int = 0) -> None:
         self.model = for_imagination(model)
         self._quick = self.model is not model
         self.period_s = model.spec.step_period_s
         self.has_clearance = len(model.spec.clearance_bearings) > 0
+        self._drawn = drawn if model.spec.architecture.latent_variable else 0
+        self._usual = np.asarray(usual_disagreement, float)
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def draw(self, steps: int) -> torch.Tensor | None:
+        """Draw z (P, 1, steps, Z + 1) for one plan: unknown in the first future, then drawn."""
+        if not self._drawn:
+            return None
+        drawn = self.model.draw_variable(self._drawn, 1, steps, generator=self._generator)
+        assert drawn is not None
+        return torch.cat([torch.zeros_like(drawn[:1]), drawn])
 
     @torch.no_grad()
-    def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None) -> Future:
+    def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None,
+                 variable: torch.Tensor | None = None) -> Future:
         """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
-        count = len(actions)
+        ways, count = (1 if variable is None else len(variable)), len(actions)
         tensor = torch.from_numpy(actions.astype(np.float32))
+        if variable is not None:
+            variable = variable.expand(-1, count, -1, -1)
         with self.precision():
-            states, changes = self.model.imagine(state.expand(count, -1), tensor)
-        return self.read(states, changes, actions, goal)
+            states, changes = self.model.imagine(
+                state.expand(ways, count, -1), tensor.expand(ways, *tensor.shape), variable)
+        return self.read(states, changes[0], actions, goal)
 
     @torch.no_grad()
     def read(self, states: torch.Tensor, changes: torch.Tensor, actions: Floats,
              goal: Floats | None) -> Future:
-        """Read a future off states (N, T + 1, S) and the pose changes (N, T, 3) between them."""
+        """Read futures off states (P, N, T + 1, S) and the expected pose changes (N, T, 3)."""
         count, steps = actions.shape[:2]
         poses = np.zeros((count, steps + 1, 3))
         moves = changes.double().numpy()
         for t in range(steps):
             poses[:, t + 1] = compose(poses[:, t], moves[:, t])
         chosen = np.arange(2, steps + 1, 2)
-        later = states[:, torch.from_numpy(chosen)]
+        later = states[:, :, torch.from_numpy(chosen)]
+        reach = gap = None
         with self.precision():
-            clearance = self.model.clearance(later)[:, :, 1].double().numpy()
-        reach = None
-        if goal is not None:
-            local = relative(poses[:, chosen], np.array([*goal, 0.0]))[..., :2]
-            with self.precision():
-                reach = self.model.time_to_reach(later, torch.from_numpy(
-                    local.astype(np.float32))).double().numpy()
-        return Future(actions, poses, chosen, clearance, reach)
+            if self.model.spec.architecture.gap:
+                gap = self.model.gap(later)[..., 1].double().numpy()
+            clearance = self.model.clearance(later)[..., 1, :].double().numpy()
+            if goal is not None:
+                local = torch.from_numpy(relative(poses[:, chosen], np.array(
+                    [*goal, 0.0]))[..., :2].astype(np.float32))
+                reach = self.model.time_to_reach(
+                    later, local.expand(len(later), *local.shape)).double().numpy()
+        return Future(actions, poses, chosen, clearance, reach,
+                      self._disagreement(states[0], actions, chosen), gap)
+
+    def _disagreement(self, states: torch.Tensor, actions: Floats,
+                      steps: NDArray[np.int64]) -> Floats:
+        """How the members differ (N,) about what is expected, in units of what is usual."""
+        if not len(self._usual):
+            return np.ones(len(actions))
+        before = torch.from_numpy(steps - 1)
+        with self.precision():
+            found = uncertainty.disagreement(self.model, states[:, before], torch.from_numpy(
+                actions[:, steps - 1].astype(np.float32))).double().numpy()
+        usual = self._usual[np.minimum(steps, len(self._usual)) - 1]
+        return np.asarray((found / np.maximum(usual, 1e-6)).mean(-1))
 
     def precision(self) -> torch.autocast:
         """Context in which `model` is to be run."""

@@ -69,7 +69,7 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
     total += w.heading * _way_lost_turning(poses[:, -1], way[:, -1], situation, config)
 
     if future.time_to_reach is not None and w.time_to_reach:
-        total += w.time_to_reach * config.limits.max_v * future.time_to_reach.mean(-1)
+        total += w.time_to_reach * config.limits.max_v * future.time_to_reach.mean((0, -1))
 
     gap = memory.clearance_at(places) - config.footprint.reach
     lack = np.clip(1 - gap / config.comfort, 0.0, 1.5)
@@ -79,9 +79,11 @@ def preferences(future: Future, poses: Floats, situation: Situation, memory: Fre
 
     # What the model imagines counts less the further ahead it is.
     trust = 1.0 / (1.0 + 0.15 * future.clearance_steps)
-    imagined_gap = future.clearance.min(-1) - config.footprint.reach
+    imagined_gap = future.nearest() - config.footprint.reach
     imagined_lack = np.clip(1 - imagined_gap / config.comfort, 0.0, 1.5)
-    total += w.imagined_near * (imagined_lack ** 2 * trust).mean(-1)
+    total += w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
+    # Where the ensemble differs more than it usually does, the model was never taught.
+    total += w.disagreement * np.maximum(future.disagreement - 1.0, 0.0)
 
     total += w.reverse * np.maximum(-actions[..., 0], 0.0).mean(-1) / config.limits.max_v
     total += w.turn * np.abs(actions[..., 1]).mean(-1) / config.limits.max_w

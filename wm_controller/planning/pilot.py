@@ -14,8 +14,16 @@ from numpy.typing import NDArray
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
 from wm_controller.planning.config import PilotConfig, RobotLimits
-from wm_controller.planning.contract import Goal, ImageGoal, Observation, Plan, PoseGoal
+from wm_controller.planning.contract import (
+    Goal,
+    ImageGoal,
+    Imagined,
+    Observation,
+    Plan,
+    PoseGoal,
+)
 from wm_controller.planning.estimator import Estimate, Estimator
+from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.objectives import cost, Situation
@@ -49,7 +57,11 @@ class Pilot:
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
-        self.imagination = Imagination(bundle.model)
+        calibration = bundle.gates.get('uncertainty', {}) if (
+            bundle.spec.architecture.ensemble > 1) else {}
+        self.imagination = Imagination(bundle.model, calibration.get('disagreement', ()),
+                                       self.config.drawn_futures, seed)
+        self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
         self._stall = recovery.StallDetector(self.config.stalled_after_s,
                                              self.config.stalled_within)
@@ -219,12 +231,16 @@ class Pilot:
         share = latency / period
         goal_in_base = to_child(estimate.pose, situation.goal)[0]
 
+        variable = self.imagination.draw(config.horizon_steps)
         shown = _Shown(config.keep_candidates)
 
+        def acted(actions: Floats) -> Floats:
+            mixed = actions.copy()
+            mixed[..., 0, :] = share * pending + (1 - share) * actions[..., 0, :]
+            return mixed
+
         def evaluate(actions: Floats) -> Floats:
-            acted = actions.copy()
-            acted[:, 0] = share * pending + (1 - share) * actions[:, 0]
-            future = self.imagination(estimate.state, acted, goal_in_base)
+            future = self.imagination(estimate.state, acted(actions), goal_in_base, variable)
             costs = cost(future, situation, self.memory, config)
             shown.note(costs, future.poses)
             return costs
@@ -242,7 +258,8 @@ class Pilot:
         v, w = solution.actions[0]
         return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
                        rounds=solution.rounds, path=compose(estimate.pose, shown.best),
-                       candidates=compose(estimate.pose, shown.candidates))
+                       candidates=compose(estimate.pose, shown.candidates),
+                       imagined=Imagined(estimate.state, acted(solution.actions)))
 
 
 class _Shown:

@@ -45,17 +45,27 @@ class Motors:
 
 
 class Wheels:
-    """Slip between the wheels and the floor: a scale error per run and slow noise on top."""
+    """
+    Slip between the wheels and the floor: a scale error per run and slow noise on top.
+
+    `grip` (left, right), 1 for a wheel that holds, is the share of a wheel's turning that moves
+    the body; `lost` the twist (m/s, rad/s) that the wheels turned in vain in the last step.
+    """
 
     CORRELATION_S = 0.5
+    TRACK = 1.6  # distance between the wheels, in radii of the robot
 
     def __init__(self, spec: RobotSpec, rng: np.random.Generator):
         self._rng, self._noise = rng, spec.slip_noise
         self._scale_v, self._scale_w = (1.0 + spec.slip * rng.standard_normal(2)).tolist()
         self._wander_v = self._wander_w = 0.0
+        self._track = self.TRACK * spec.radius
+        self.grip = (1.0, 1.0)
+        self.lost = (0.0, 0.0)
 
     def step(self, v: float, w: float, dt: float) -> tuple[float, float]:
         """Twist (m/s, rad/s) that the wheels give the body on free floor."""
+        v, w = self._gripped(v, w)
         keep = math.exp(-dt / self.CORRELATION_S)
         kick = self._noise * math.sqrt(1.0 - keep * keep)
         self._wander_v = keep * self._wander_v + kick * self._rng.standard_normal()
@@ -65,13 +75,24 @@ class Wheels:
             w * (self._scale_w + self._wander_w) + 0.3 * v * self._wander_w,
         )
 
+    def _gripped(self, v: float, w: float) -> tuple[float, float]:
+        left, right = self.grip
+        if left == right == 1.0:
+            self.lost = (0.0, 0.0)
+            return v, w
+        half = 0.5 * self._track
+        turned = (v - half * w) * left, (v + half * w) * right
+        moved = 0.5 * (turned[0] + turned[1]), (turned[1] - turned[0]) / self._track
+        self.lost = (v - moved[0], w - moved[1])
+        return moved
+
 
 class Odometer:
     """
-    Dead reckoning at 50 Hz from the body's motion, with a scale error and a wandering yaw.
+    Dead reckoning at 50 Hz from the wheels, with a scale error and a wandering yaw.
 
     The frame is where the robot stood at the start, so the first pose is (0, 0, 0). What it
-    cannot see, being pushed sideways, it does not count.
+    cannot see, being pushed sideways, it does not count; a wheel that turns in vain it does.
     """
 
     PERIOD_S = 0.02
@@ -84,7 +105,7 @@ class Odometer:
         self.latest = self._sample(now, 0.0, 0.0)
 
     def step(self, now: float, v: float, w: float, dt: float) -> None:
-        """Count the body's twist over the dt seconds up to now."""
+        """Count the twist that the wheels' turning amounts to over the dt seconds up to now."""
         v, w = v * self._scale_v, w * self._scale_w
         moved = (abs(v) + abs(w)) * dt
         turn = w * dt + self._walk * math.sqrt(moved) * self._rng.standard_normal()

@@ -114,6 +114,12 @@ class Simulator:
             raise InputError(f'command v {v}, w {w} must be finite')
         self._motors.command(self.time, float(v), float(w))
 
+    def set_grip(self, left: float, right: float) -> None:
+        """Let this share (0..1) of a wheel's turning move the body; odometry counts all of it."""
+        if not (0.0 <= left <= 1.0 and 0.0 <= right <= 1.0):
+            raise InputError(f'grip of the wheels {left}, {right}: use 0 to 1')
+        self._wheels.grip = (float(left), float(right))
+
     def step(self, duration_s: float) -> None:
         """Let time pass; what is less than a physics step (5 ms) is kept for the next call."""
         if not 0.0 <= duration_s < 1e6:
@@ -132,7 +138,9 @@ class Simulator:
         mujoco.mj_step(self._model, data)
         self._ticks += 1
         vx, vy, turning = data.qvel[:3]
-        self._odometer.step(self.time, float(vx * cos + vy * sin), float(turning), TIMESTEP)
+        lost_v, lost_w = self._wheels.lost
+        self._odometer.step(self.time, float(vx * cos + vy * sin) + lost_v,
+                            float(turning) + lost_w, TIMESTEP)
         self.in_contact = data.ncon > 0  # the robot is the only body that moves among obstacles
         if self.in_contact:
             if self.time - self._last_touch > BUMP_FREE_S:
@@ -218,8 +226,15 @@ class Simulator:
             ranges = np.minimum(ranges, self._crowd.footprints().rays(origin, world, max_range))
         return ranges
 
-    def image(self) -> np.ndarray:
-        """Draw what the camera sees now: (H, W, 3) uint8 RGB."""
+    def image(self, pose: np.ndarray | None = None) -> np.ndarray:
+        """Draw what the camera sees now, or would see from a pose: (H, W, 3) uint8 RGB."""
+        if pose is not None:
+            here = self._data.qpos[:3].copy()
+            self._data.qpos[:3] = pose
+            try:
+                return self.image()
+            finally:
+                self._data.qpos[:3] = here
         if self._renderer is None:
             size = self.camera.width, self.camera.height
             self._renderer = make_renderer(self._model, *size)

@@ -42,11 +42,15 @@ def exchange_colours(batch: Batch, generator: torch.Generator, share: float = 0.
     which[torch.rand(count, generator=generator) >= share] = 0
     order = torch.tensor(PERMUTATIONS)[which].to(batch['pixels'].device)
     result = dict(batch)
-    for key in ('pixels', 'goal_pixels'):
+    for key in _pictures(batch):
         images = batch[key]
         index = order.view(count, *(1,) * (images.ndim - 2), 3)
         result[key] = images.gather(-1, index.expand_as(images))
     return result
+
+
+def _pictures(batch: Batch) -> list[str]:
+    return [key for key in ('pixels', 'goal_pixels', 'reach_pixels') if key in batch]
 
 
 def mirror(batch: Batch, chosen: Tensor) -> Batch:
@@ -61,12 +65,15 @@ def mirror(batch: Batch, chosen: Tensor) -> Batch:
         return images
 
     result = dict(batch)
-    for key, axis in (('pixels', 3), ('goal_pixels', 2)):
-        result[key] = flip_chosen(batch[key], axis)
+    for key in _pictures(batch):
+        result[key] = flip_chosen(batch[key], batch[key].ndim - 2)
     result['clearance'] = choose(batch['clearance'], batch['clearance'].flip(-1))
     signs = {'action': (1, -1), 'previous_action': (1, -1), 'proprio': (1, -1, -1, 1, -1),
-             'reach_goal': (1, -1), 'goal_pose': (1, -1, -1)}
+             'reach_goal': (1, -1), 'goal_pose': (1, -1, -1), 'things': (1, -1),
+             'trail': (1, -1, -1)}
     for key, sign in signs.items():
+        if key not in batch:
+            continue
         values = batch[key]
         result[key] = choose(values, values * values.new_tensor(sign))
     return result

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from wm_controller.data.windows import Windows
 from wm_controller.safety.geometry import relative, wrap_angle
+from wm_controller.training.counterfactual import draw_things
+from wm_controller.training.image_reach import draw_goals
 
 GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
 GOAL_PICTURE_MAX_TURN = 1.3  # and turned by no more, rad: the views could share nothing
-GOAL_PICTURE_DRAWS = 32
+GOAL_PICTURE_DRAWS = 64
+IN_SIGHT = 0.8  # rad: no further aside, and turned by no more, a picture shows what is seen
 LABELLED_SHARE = 0.25  # of the windows drawn, at least, know their commands if any do
 NEAR_M = 0.5  # nearer than this, surfaces fill the view and are hard to judge
 
@@ -26,9 +29,15 @@ class Sampler:
     """
 
     def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
-                 near_weight: float = 1.0) -> None:
-        """`near_weight`: how many times as likely as others windows with things < NEAR_M are."""
+                 near_weight: float = 1.0, image_reach: bool = False,
+                 things: bool = False) -> None:
+        """`near_weight`: how many times as likely as others windows with things < NEAR_M are.
+
+        `image_reach`: draw the goals of `image_reach.draw_goals` too; `things`: what
+        `counterfactual.draw_things` gathers.
+        """
         self._windows, self._seed, self._reach = windows, seed, reach_max_steps
+        self._image_reach, self._things = image_reach, things
         clearance = windows.column('clearance')
         nearest = np.nan_to_num(clearance, nan=np.inf).min(-1, initial=np.inf)
         count = np.concatenate([[0], np.cumsum(nearest < NEAR_M)])
@@ -46,11 +55,13 @@ class Sampler:
         drawn = rng.random(batch) * self._cumulative[-1]
         indices = np.minimum(np.searchsorted(self._cumulative, drawn, side='right'),
                              len(self._windows) - 1)
-        return assemble(self._windows, indices, rng, self._reach)
+        return assemble(self._windows, indices, rng, self._reach, self._image_reach,
+                        self._things)
 
 
 def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
-             reach_max_steps: int) -> dict[str, Tensor]:
+             reach_max_steps: int, image_reach: bool = False,
+             things: bool = False) -> dict[str, Tensor]:
     """Gather windows and add goals; see `objective.Objective` for names and shapes."""
     columns = windows.batch(indices)
     rows = windows.starts[indices]
@@ -79,6 +90,10 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
         'reach_goal': goal, 'reach_time': steps * period[:, None],
         'goal_pixels': windows.images(picture_row), 'goal_pose': picture_pose,
     }
+    if image_reach:
+        arrays.update(draw_goals(windows, indices, rng))
+    if things:
+        arrays.update(draw_things(windows, indices, rng))
     return {name: torch.from_numpy(np.ascontiguousarray(
         values if values.dtype == np.uint8 else values.astype(np.float32)))
         for name, values in arrays.items()}
@@ -93,7 +108,10 @@ def _comparable(relative_pose: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _goal_pictures(pose: NDArray[Any], middle: NDArray[Any], first: NDArray[Any],
                    stop: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw a row (B,) of the same drive for each window: of any time, all distances alike."""
+    """Draw a row (B,) of the same drive for each window: of any time, all distances alike.
+
+    Half of them, where the drive has such, lie in sight: that is where people take goal pictures.
+    """
     drawn = first[:, None] + (rng.random((len(middle), GOAL_PICTURE_DRAWS)) * (
         stop - first)[:, None]).astype(np.int64)
     seen_from = relative(pose[middle][:, None, :], pose[drawn])
@@ -102,4 +120,8 @@ def _goal_pictures(pose: NDArray[Any], middle: NDArray[Any], first: NDArray[Any]
     # A drive without odometry has distances that are NaN: any row does, none is scored.
     miss = np.nan_to_num(np.abs(distance - wanted), nan=0.0)
     miss[~_comparable(np.nan_to_num(seen_from))] += 100.0
+    aside = np.abs(np.arctan2(seen_from[..., 1], seen_from[..., 0])) > IN_SIGHT
+    turned = np.abs(wrap_angle(seen_from[..., 2])) > IN_SIGHT
+    asked = rng.random((len(middle), 1)) < 0.5
+    miss[asked & (aside | turned)] += 10.0
     return np.asarray(drawn[np.arange(len(middle)), miss.argmin(1)])

@@ -42,7 +42,8 @@ class DynamicsOptions:
     seed: int = 0
     observed: int = 5
     predicted: int = 8
-    weights: Weights = field(default_factory=Weights)
+    # Latents are given here: nothing has to be held up against their prediction.
+    weights: Weights = field(default_factory=lambda: Weights(prediction=1.0))
 
 
 @torch.no_grad()

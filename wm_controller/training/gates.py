@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.training import losses
+from wm_controller.training import coverage, image_reach, losses
 from wm_controller.training.batches import assemble
 from wm_controller.training.objective import Objective
 
@@ -23,13 +23,19 @@ SURPRISE_FALSE_ALARMS = 0.01  # share of ordinary steps that the surprise thresh
 QUANTILES = 101
 
 
-@torch.no_grad()
 def measure(objective: Objective, windows: Windows, *, seed: int = 0, sequences: int = 2048,
             batch: int = 64) -> tuple[dict[str, Any], tuple[float, ...]]:
     """Score the model on held-out windows.
 
     Returns the gates (figures, limits, `passed`, `failed`: names) and the energy's quantiles.
     """
+    return judge(score(objective, windows, seed=seed, sequences=sequences, batch=batch))
+
+
+@torch.no_grad()
+def score(objective: Objective, windows: Windows, *, seed: int = 0, sequences: int = 2048,
+          batch: int = 64) -> dict[str, Tensor]:
+    """Errors of W windows drawn without repetition, by name; `window`: which they were, (W,)."""
     model = objective.model
     device = next(model.parameters()).device
     training = model.training
@@ -39,12 +45,13 @@ def measure(objective: Objective, windows: Windows, *, seed: int = 0, sequences:
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     rows: list[dict[str, Tensor]] = []
     for part in np.array_split(chosen, max(1, len(chosen) // batch)):
-        data = {k: v.to(device) for k, v in assemble(windows, part, rng, reach_steps).items()}
-        rows.append(_score(objective, data))
+        drawn = assemble(windows, part, rng, reach_steps, model.spec.architecture.image_reach)
+        data = {k: v.to(device) for k, v in drawn.items()}
+        rows.append({**_score(objective, data), 'episode': torch.from_numpy(
+            windows.episode[part])})
     model.train(training)
     scores = {key: torch.cat([row[key] for row in rows]).cpu() for key in rows[0]}
-    quantiles = np.quantile(scores['energy'].numpy(), np.linspace(0, 1, QUANTILES))
-    return _judge(scores, quantiles), tuple(float(q) for q in quantiles)
+    return {**scores, 'window': torch.from_numpy(chosen)}
 
 
 def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -60,25 +67,37 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     still = (latents[:, now:now + 1] - seen).pow(2).mean(-1)
     true_now, true_later = data['clearance'][:, now], data['clearance'][:, now + steps]
     median = model.clearance(states[:, now])[:, 1]
-    later = model.clearance(imagined[:, -1])[:, 1]
+    ahead = model.clearance(imagined[:, 1:])[..., 1, :]
+    true_ahead = data['clearance'][:, now + 1:now + 1 + steps]
+    moved = (changes - data['proprio'][:, now + 1:now + 1 + steps, :3])[..., :2].norm(dim=-1)
     goal = data['reach_goal'][:, now]
     guess = objective.goal_pose(features[:, now], objective.encode(data['goal_pixels'])[1])
     return {
+        **coverage.spreads(objective, data, states[:, now], latents, now, steps),
         'error': error, 'still': still, 'energy': error[:, 0],
         'latents': latents[:, now],
         'clearance_now': (median - true_now).abs(),
-        'clearance_later': (later - true_later).abs(),
+        'clearance_later': (ahead[:, -1] - true_later).abs(),
+        'clearance_ahead': (ahead - true_ahead).abs().nanmean(-1),
+        'clearance_ahead_still': (true_now.unsqueeze(1) - true_ahead).abs().nanmean(-1),
         'clearance_still': (true_now - true_later).abs(),
-        'move_error': (changes[:, 0] - data['proprio'][:, now + 1, :3])[:, :2].norm(dim=-1),
+        'move_error': moved[:, 0], 'move_error_later': moved[:, -1],
         'reach_distance': goal.norm(dim=-1),
         'reach_guess': model.time_to_reach(states[:, now], torch.nan_to_num(goal)),
         'reach_time': data['reach_time'][:, now],
         'goal_error': (guess[:, :2] - data['goal_pose'][:, now, :2]).norm(dim=-1),
         'goal_place': data['goal_pose'][:, now, :2],
+        **image_reach.score(objective, states[:, now], imagined[:, -1], data, now, steps),
     }
 
 
-def _judge(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
+def judge(scores: dict[str, Tensor]) -> tuple[dict[str, Any], tuple[float, ...]]:
+    """What `measure` returns, of the errors that `score` found."""
+    quantiles = np.quantile(scores['energy'].numpy(), np.linspace(0, 1, QUANTILES))
+    return _gates(scores, quantiles), tuple(float(q) for q in quantiles)
+
+
+def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
     ratio = (scores['error'].mean(0) / scores['still'].mean(0)).tolist()
     # None: the held-out recording is a video, without commands to predict under.
     persistence = {str(k): None if math.isnan(ratio[k - 1]) else round(ratio[k - 1], 4)
@@ -103,6 +122,8 @@ def _judge(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
         'clearance_no_change_8_steps_m': _mean(scores['clearance_still']),
         'pose_error_per_step_m': _mean(scores['move_error'], digits=5),
         **_goal_pictures(scores['goal_error'], scores['goal_place']),
+        'uncertainty': coverage.judge(scores, scores['episode'].numpy()),
+        **image_reach.correlations(scores),
         'sequences': int(scores['error'].shape[0]),
         'limits': {'persistence_ratio': {str(k): v for k, v in MAX_PERSISTENCE.items()},
                    'effective_rank': MIN_EFFECTIVE_RANK,

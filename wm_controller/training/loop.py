@@ -3,7 +3,7 @@
 """The training loop: seeded, resumable, by time or by steps, on one process or many."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 import math
 import os
 from pathlib import Path
@@ -17,13 +17,19 @@ from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint, labels, masked
+from wm_controller.training.calibration import calibrate_if_enough
+from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
+from wm_controller.training.initial import adopt, adopted_spec
+from wm_controller.training.monitor import Monitor
 from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.samples import Sample, sample_futures
 from wm_controller.training.statistics import describe
-from wm_controller.world_model.bundle import save_bundle
+from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
+from wm_controller.world_model.encoder import ConvEncoder
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import bfloat16_pays
-from wm_controller.world_model.spec import Architecture
+from wm_controller.world_model.spec import Architecture, CURRENT
 
 
 @dataclass(frozen=True)
@@ -43,16 +49,20 @@ class TrainingOptions:
     near_weight: float = 3.0
     mirror: bool = True
     exchange_colours: bool = True
+    jitter_colours: bool = True
     threads: int = 0
     half_precision: bool | None = None
     max_memory_gb: float = 2.5
     checkpoint_every_s: float = 120.0
     restart: bool = False
+    architecture: Architecture = CURRENT
+    initial: str | Path | None = None
     pretrain_minutes: float = 0.0  # of `minutes`, on masked frames before anything else
     labels: float = 1.0  # share of the training steps that keeps commands, odometry and scan
-    architecture: Architecture = field(default_factory=Architecture)
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
+    regulariser: str = methods.DEFAULT
+    processor_time: bool = False  # count `minutes` of the processor, not of the clock
 
 
 @dataclass
@@ -62,23 +72,40 @@ class Progress:
     iteration: int = 0
     elapsed_s: float = 0.0
     frames: int = 0
+    processor_s: float = 0.0
+    curve: list[dict[str, Any]] = field(default_factory=list)  # what the monitor saw
 
     def fraction(self, options: TrainingOptions) -> float:
         """Share of the run that is done, 0..1."""
         if options.steps is not None:
             return min(1.0, self.iteration / max(1, options.steps))
-        return min(1.0, self.elapsed_s / max(1e-6, options.minutes * 60))
+        spent = self.processor_s if options.processor_time else self.elapsed_s
+        return min(1.0, spent / max(1e-6, options.minutes * 60))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a finished run leaves beside the bundle: for a report that people look at."""
+
+    gates: dict[str, Any]
+    curve: list[dict[str, Any]]
+    samples: list[Sample]
+    record: dict[str, Any]
 
 
 Report = Callable[[Progress, float, dict[str, float]], None]
 
 
-def train(paths: list[Path], options: TrainingOptions, report: Report) -> dict[str, Any]:
+def train(paths: list[Path], options: TrainingOptions, report: Report,
+          on_end: Callable[[Outcome], None] | None = None) -> dict[str, Any]:
     """Train on data sets, write the bundle, return its gates.
 
-    `report(progress, fraction, terms)` is called about once a second. Raises InputError where the
+    `report(progress, fraction, terms)` is called about once a second; `on_end` when the bundle is
+    written. Raises InputError where the
     data do not fit together or the checkpoint beside the output is of another run.
     """
+    method = methods.method_class(options.regulariser)
+    options = replace(options, architecture=method.architecture(options.architecture))
     if options.threads:
         torch.set_num_threads(options.threads)
     datasets = open_all(paths)
@@ -87,22 +114,27 @@ def train(paths: list[Path], options: TrainingOptions, report: Report) -> dict[s
         training, held_out = windows.split(options.held_out, seed=0)
         training = labels.keep(training, options.labels, options.seed,
                                bool(options.architecture.latent_action))
-        return _run(datasets, training, held_out, options, report)
+        return _run(datasets, training, held_out, options, report, on_end)
     finally:
         for data in datasets:
             data.close()
 
 
 def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options: TrainingOptions,
-         report: Report) -> dict[str, Any]:
+         report: Report, on_end: Callable[[Outcome], None] | None) -> dict[str, Any]:
     fabric = _launch(options)
     torch.manual_seed(options.seed)
-    model = WorldModel(describe(datasets, training, options.architecture))
+    spec = describe(datasets, training, options.architecture)
+    initial = load_bundle(options.initial) if options.initial else None
+    model = WorldModel(adopted_spec(spec, initial) if initial else spec)
+    if initial:
+        adopt(model, initial)
     objective = Objective(model, options.horizon, options.weights,
-                          _half_precision(options, fabric))
+                          _half_precision(options, fabric),
+                          methods.method_class(options.regulariser))
     optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
                                   lr=options.learning_rate)
-    progress, identity = Progress(), _identity(datasets, options)
+    progress, identity = Progress(), _identity(datasets, options, initial)
     path = checkpoint_path(options.output)
     if path.exists() and not options.restart:
         saved = checkpoint.read_progress(path)
@@ -110,40 +142,54 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
             raise InputError(f'{path}: checkpoint of a run with other data or settings; pass '
                              '--restart to begin anew, or choose another output')
         progress = Progress(**saved)
-        checkpoint.restore(path, model, optimizer)
+        checkpoint.restore(path, objective, optimizer)
     elif options.pretrain_minutes > 0:
-        progress.elapsed_s += masked.pretrain(model.encoder, training, masked.MaskedOptions(
-            minutes=options.pretrain_minutes, seed=options.seed))['seconds']
+        if not isinstance(model.encoder, ConvEncoder):
+            raise InputError(f'the encoder {options.architecture.encoder!r} is not pre-trained on '
+                             'masked frames: leave out --pretrain-minutes')
+        before = masked.pretrain(model.encoder, training, masked.MaskedOptions(
+            minutes=options.pretrain_minutes, processor_time=options.processor_time,
+            seed=options.seed))
+        progress.elapsed_s += before['elapsed_s']
+        progress.processor_s += before['processor_s']
     wrapped, wrapped_optimizer = fabric.setup(objective, optimizer)
 
     def keep() -> None:
         if fabric.is_global_zero:
-            checkpoint.save_checkpoint(path, model, optimizer,
+            checkpoint.save_checkpoint(path, objective, optimizer,
                                        {**asdict(progress), 'identity': identity})
 
-    _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep)
+    monitor = Monitor(objective, held_out) if fabric.is_global_zero else None
+    _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep,
+             monitor)
     keep()
+    round_weights(model)
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
-        save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,
-                    training=_training_record(datasets, options, progress, training, held_out))
+        energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
+        record = _training_record(datasets, options, progress, training, held_out, initial)
+        save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles, energy=energy,
+                    training=record)
         path.unlink(missing_ok=True)
+        if on_end:
+            on_end(Outcome(gates, progress.curve, sample_futures(objective, held_out), record))
     return gates
 
 
 def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
              options: TrainingOptions, progress: Progress, report: Report,
-             keep: Callable[[], None]) -> None:
+             keep: Callable[[], None], monitor: Monitor | None) -> None:
     model: WorldModel = objective.module.model
     reach_steps = max(1, round(model.spec.reach_max_s / model.spec.step_period_s))
     seed = options.seed * 65536 + fabric.global_rank
-    sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight)
-    last = time.monotonic()
+    sampler = batches.Sampler(windows, seed, reach_steps, options.near_weight,
+                              model.spec.architecture.image_reach, model.spec.architecture.gap)
+    last, last_processor = time.monotonic(), time.process_time()
     said = kept = -math.inf
     objective.train()
     while progress.fraction(options) < 1.0:
-        torch.manual_seed(seed * 1_000_003 + progress.iteration)  # noise alike after a resume
         generator = torch.Generator().manual_seed(seed * 1_000_003 + progress.iteration)
+        torch.manual_seed(seed * 1_000_003 + progress.iteration)  # noise alike after a resume
         data = sampler.sample(options.batch, progress.iteration)
         data = {name: value.to(fabric.device) for name, value in data.items()}
         data = _augmented(data, generator, options)
@@ -158,11 +204,15 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
         fabric.clip_gradients(objective, optimizer, max_norm=1.0)
         optimizer.step()
 
-        now = time.monotonic()
+        if monitor and monitor.due(progress.fraction(options), progress.elapsed_s,
+                                   progress.curve):
+            progress.curve.append(_point(progress, options, terms, monitor))
+        now, processor = time.monotonic(), time.process_time()
         progress.iteration += 1
         progress.elapsed_s += now - last
+        progress.processor_s += processor - last_processor
         progress.frames += options.batch * windows.length * fabric.world_size
-        last = now
+        last, last_processor = now, processor
         if now - said > 1.0:
             report(progress, progress.fraction(options),
                    {name: float(term) for name, term in terms.items()})
@@ -171,6 +221,17 @@ def _iterate(fabric: Fabric, objective: Any, optimizer: Any, windows: Windows,
             if kept > 0:
                 keep()
             kept = last = time.monotonic()
+            last_processor = time.process_time()
+
+
+def _point(progress: Progress, options: TrainingOptions, terms: dict[str, torch.Tensor],
+           monitor: Monitor) -> dict[str, Any]:
+    """One point of the learning curve: where the run stands, its losses, what the monitor sees."""
+    return {
+        'iteration': progress.iteration, 'elapsed_s': round(progress.elapsed_s, 1),
+        'fraction': round(progress.fraction(options), 4), 'frames': progress.frames,
+        'terms': {name: round(float(term), 5) for name, term in terms.items()},
+        **monitor.measure()}
 
 
 def schedule(fraction: float, warm_up: float = 0.02, floor: float = 0.01) -> float:
@@ -193,9 +254,12 @@ def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
         data = augment.mirror(data, chosen.to(data['pixels'].device))
     if options.exchange_colours:
         data = augment.exchange_colours(data, generator)
-    data['pixels'] = augment.jitter_colours(data['pixels'], generator)
-    data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
-                                                 generator).squeeze(1)
+    if options.jitter_colours:
+        data['pixels'] = augment.jitter_colours(data['pixels'], generator)
+        data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
+                                                     generator).squeeze(1)
+        if 'reach_pixels' in data:
+            data['reach_pixels'] = augment.jitter_colours(data['reach_pixels'], generator)
     blind = torch.rand(options.batch, 1, 1, generator=generator) < options.proprio_dropout
     data['seen_proprio'] = data['proprio'].masked_fill(blind.to(data['proprio'].device), math.nan)
     return data
@@ -225,21 +289,26 @@ def _half_precision(options: TrainingOptions, fabric: Fabric) -> bool:
     return bfloat16_pays(fabric.device)
 
 
-def _identity(datasets: list[Dataset], options: TrainingOptions) -> dict[str, Any]:
+def _identity(datasets: list[Dataset], options: TrainingOptions,
+              initial: Bundle | None) -> dict[str, Any]:
     """What must be the same for a checkpoint to be of this run; its length may change."""
     return {'data': [data.digest for data in datasets], 'seed': options.seed,
+            'initial': initial.digest if initial else None,
             'batch': options.batch, 'window': options.window,
             'near_weight': options.near_weight, 'mirror': options.mirror,
-            'exchange_colours': options.exchange_colours,
+            'exchange_colours': options.exchange_colours, 'jitter_colours': options.jitter_colours,
             'labels': options.labels, 'pretrain_minutes': options.pretrain_minutes,
             'architecture': {k: list(v) if isinstance(v, tuple) else v
                              for k, v in asdict(options.architecture).items()},
-            'weights': asdict(options.weights), 'horizon': asdict(options.horizon)}
+            'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
+            'regulariser': options.regulariser}
 
 
 def _training_record(datasets: list[Dataset], options: TrainingOptions, progress: Progress,
-                     training: Windows, held_out: Windows) -> dict[str, Any]:
+                     training: Windows, held_out: Windows,
+                     initial: Bundle | None) -> dict[str, Any]:
     return {
+        'initial': initial.digest if initial else None,
         'data': [{'name': data.path.name, 'digest': data.digest, 'steps': data.n_steps,
                   'episodes': data.n_episodes} for data in datasets],
         'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,
@@ -248,5 +317,7 @@ def _training_record(datasets: list[Dataset], options: TrainingOptions, progress
         'learning_rate': options.learning_rate, 'labels': options.labels,
         'pretrain_minutes': options.pretrain_minutes,
         'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
+        'regulariser': options.regulariser,
+        'processor_minutes': round(progress.processor_s / 60, 3),
         'training_windows': len(training), 'held_out_windows': len(held_out),
     }

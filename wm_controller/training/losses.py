@@ -45,6 +45,16 @@ def laplace(error: Tensor, log_scale: Tensor, known: Tensor) -> Tensor:
     return _mean_over(error * torch.exp(-log_scale) + log_scale, known)
 
 
+def gaussian_kl(mean: Tensor, log_variance: Tensor, free_nats: float) -> Tensor:
+    """KL divergence of Gaussians (N, Z) from the unit one, summed over Z, mean over N.
+
+    Dimensions below `free_nats` cost nothing, so that they are not driven to say nothing at all
+    (free bits, Kingma et al. 2016).
+    """
+    divergence = 0.5 * (mean.pow(2) + log_variance.exp() - 1 - log_variance)
+    return divergence.mean(0).clamp_min(free_nats).sum()
+
+
 def effective_rank(latents: Tensor) -> float:
     """Exp of the entropy of the normalised singular values of (N, E) (RankMe, Garrido 2023)."""
     singular = torch.linalg.svdvals((latents - latents.mean(0)).double())

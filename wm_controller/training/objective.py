@@ -10,28 +10,43 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.training import latent_actions, losses
+from wm_controller.training.collapse.method import Method
+from wm_controller.training.collapse.vicreg import VICReg
+from wm_controller.training.counterfactual import gap_loss
+from wm_controller.training.image_reach import image_reach_loss
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
 REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest that is possible
 GOAL_VIEWS = 2  # frames of a sequence that are compared with its goal picture
+FREE_NATS = 0.1  # per dimension of z and step
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Weight of each loss term; one of 0 takes the term out (for ablations)."""
+    """Weight of each loss term; one of 0 takes the term out (for ablations).
 
-    prediction: float = 1.0
+    A way to train without collapse (`collapse/`) has its terms among them; others have none.
+    """
+
+    prediction: float = 8.0
     variance: float = 8.0
     covariance: float = 0.125
     inverse_dynamics: float = 0.5
     clearance: float = 4.0
     pose_change: float = 2.0
     time_to_reach: float = 0.1
-    goal_pose: float = 1.0
-    latent_motion: float = 0.5
-    latent_bottleneck: float = 0.01
-    latent_command: float = 0.5
+    goal_pose: float = 2.0
+    latent_variable: float = 0.01
+    sigreg: float = 0.05
+    mmcr: float = 8.0
+    coding_rate: float = 8.0
+    contrastive: float = 1.0
+    image_reach: float = 0.5
+    gap: float = 1.0
+    latent_motion: float = 4.0
+    latent_bottleneck: float = 0.08
+    latent_command: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -49,13 +64,16 @@ class Objective(nn.Module):
     A batch holds `pixels` (B, L, H, W, 3), `action` and `previous_action` (B, L, 2), `proprio`
     (B, L, 5) with `seen_proprio`, what of it the filter is shown, `clearance` (B, L, K),
     `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s, `goal_pixels`
-    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here.
+    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here; for a model with
+    `image_reach` also what `image_reach.draw_goals` returns, with `gap` what
+    `counterfactual.draw_things` does.
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
-                 half_precision: bool = False) -> None:
+                 half_precision: bool = False, method: type[Method] = VICReg) -> None:
         super().__init__()
         self.model = model
+        self.method = method(model)
         self.horizon = horizon
         self.weights = weights
         self.half_precision = half_precision
@@ -92,28 +110,30 @@ class Objective(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
         latents, features = self.encode(batch['pixels'])
-        _, goal_features = self.encode(batch['goal_pixels'])
         driven, action_terms = latent_actions.drive(self.model, features, batch)
+        with self._precision(batch['pixels']):
+            targets = self.method.targets(batch['pixels'], latents, self.model)
         with latent_actions.as_given(self.model):
             states = self.filter(latents, driven)
-            rollout = self._rollout(states, latents, driven)
+            rollout, future = self._rollout(states, latents, targets, driven)
         terms = {
-            **self._anti_collapse(latents, batch),
+            'inverse_dynamics': self._inverse_dynamics(latents, batch),
             **rollout,
             **action_terms,
-            'goal_pose': self._goal_pose(features, goal_features, batch),
+            'goal_pose': self._goal_pose(features, batch) if self.weights.goal_pose else (
+                latents.new_zeros(())),
         }
+        if self.model.spec.architecture.gap:
+            terms['gap'] = gap_loss(self.model, states, future, self.starts(states.shape[1]),
+                                    batch)
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
-                     if f.name in terms),
-                    start=latents.new_zeros(()))
+                     if f.name in terms), start=latents.new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
 
-    def _anti_collapse(self, latents: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        flat = latents.flatten(0, 1)
+    def _inverse_dynamics(self, latents: Tensor, batch: dict[str, Tensor]) -> Tensor:
         action = batch['action'][:, :-1] / self.model.action_scale
         guessed = self.model.inverse_dynamics(latents[:, :-1], latents[:, 1:])
-        return {'variance': losses.variance_hinge(flat), 'covariance': losses.covariance(flat),
-                'inverse_dynamics': losses.smooth_l1(guessed, action)}
+        return losses.smooth_l1(guessed, action)
 
     def starts(self, length: int) -> list[int]:
         """Frames from which futures are imagined, spread over what the window allows."""
@@ -121,19 +141,24 @@ class Objective(nn.Module):
         count = min(self.horizon.starts, last - first + 1)
         return torch.linspace(first, last, count).round().long().tolist()
 
-    def _rollout(self, states: Tensor, latents: Tensor,
-                 batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Imagine from several frames at once; read all heads from seen and imagined states."""
+    def _rollout(self, states: Tensor, latents: Tensor, targets: Tensor,
+                 batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+        """Imagine from several frames at once; read all heads from seen and imagined states.
+
+        Returns the terms and the imagined states (N, T, S).
+        """
         steps = self.horizon.predicted
         starts = self.starts(states.shape[1])
 
         def windows(values: Tensor, offset: int, count: int) -> Tensor:
             return torch.cat([values[:, t + offset:t + offset + count] for t in starts])
 
-        imagined, pose_change = self.model.imagine(
-            torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps))
+        imagined, pose_change, divergence = self._imagine(
+            torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps),
+            windows(states, 1, steps))
         future = imagined[:, 1:]
-        prediction = (self.model.latent_of(future) - windows(latents, 1, steps)).pow(2).mean()
+        predicted = self.method.terms(latents, self.model.latent_of(future),
+                                      windows(targets, 1, steps))
 
         scale = self.model.pose_change.scale
         moved = batch['proprio'][..., :3] / scale
@@ -146,8 +171,43 @@ class Objective(nn.Module):
             future, windows(batch['clearance'], 1, steps))
         reach_loss = self._reach(states, batch['reach_goal'], batch['reach_time']) + self._reach(
             future, windows(batch['reach_goal'], 1, steps), windows(batch['reach_time'], 1, steps))
-        return {'prediction': prediction, 'pose_change': pose_loss,
-                'clearance': clearance_loss, 'time_to_reach': reach_loss}
+        image_loss = states.new_zeros(())
+        if self.model.spec.architecture.image_reach:
+            goals, _ = self.encode(batch['reach_pixels'])
+            asked = batch['reach_steps'].transpose(1, 2)  # (B, L, G), to be cut like the others
+            image_loss = image_reach_loss(
+                self.model, states, goals, batch['reach_steps'], batch['place']
+            ) + image_reach_loss(self.model, future, goals.repeat(len(starts), 1, 1),
+                                 windows(asked, 1, steps).transpose(1, 2))
+        return {**predicted, 'pose_change': pose_loss,
+                'clearance': clearance_loss, 'time_to_reach': reach_loss,
+                'latent_variable': divergence, 'image_reach': image_loss}, future
+
+    def _imagine(self, state: Tensor, actions: Tensor, after: Tensor
+                 ) -> tuple[Tensor, Tensor, Tensor]:
+        """Imagine from states (N, S) under (N, T, 2); what came (N, T, S) tells z to every other.
+
+        The rows are shared out among the members of the ensemble. Returns states, pose changes
+        and the divergence of z from its prior.
+        """
+        model = self.model
+        if model.infer_variable is None:
+            return *model.imagine(state, actions, shared_out=True), state.new_zeros(())
+        count = model.spec.architecture.ensemble
+        rows = torch.arange(len(state), device=state.device)
+        informed = ((rows // count) % 2).to(state.dtype)[:, None]
+        normalised = model.condition(actions)
+        states, told = [state], []
+        for action, truth in zip(normalised.unbind(1), after.detach().unbind(1)):
+            mean, log_variance = model.infer_variable(states[-1], action, truth)
+            z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+            variable = torch.cat([z, torch.ones_like(z[:, :1])], -1) * informed
+            states.append(model.predictor(states[-1], action, variable, shared_out=True))
+            told.append(losses.gaussian_kl(mean[informed[:, 0] > 0], log_variance[
+                informed[:, 0] > 0], FREE_NATS))
+        stacked = torch.stack(states, 1)
+        return (stacked, model.pose_change(stacked[:, :-1], model.control(actions)),
+                torch.stack(told).mean())
 
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:
         log_metres = self.model.clearance_head(states)
@@ -161,8 +221,8 @@ class Objective(nn.Module):
         guess = self.model.time_to_reach(states, torch.nan_to_num(goal))
         return losses.pinball(guess, torch.where(known, time, torch.nan), REACH_QUANTILE)
 
-    def _goal_pose(self, features: Tensor, goal_features: Tensor,
-                   batch: dict[str, Tensor]) -> Tensor:
+    def _goal_pose(self, features: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        _, goal_features = self.encode(batch['goal_pixels'])
         length = features.shape[1]
         views = torch.linspace(0, length - 1, min(GOAL_VIEWS, length)).round().long().tolist()
         here = torch.cat([features[:, t] for t in views])

@@ -15,11 +15,14 @@ import torch
 
 from wm_controller.errors import InputError
 from wm_controller.files import write_whole
+from wm_controller.world_model.energy import EnergyTables
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import ModelSpec, SCHEMA
 
 METADATA_KEY = 'wm_controller'
+ENERGY = 'energy.'  # begins the names of the tensors that calibrate the energy
 MAX_BYTES = 512 * 2 ** 20
+HALF_MAX = 65504.0
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Bundle:
     """A loaded model with what was measured of it.
 
     `gates` holds the figures and the verdict (`passed`) of training, `energy_quantiles` the
-    calibration of surprise: 101 quantiles of the one-step prediction energy on held-out data.
+    first calibration of surprise: 101 quantiles of the one-step prediction energy on held-out
+    data. `energy` is the full one; bundles made before there was one lack it.
     """
 
     model: WorldModel
@@ -36,6 +40,7 @@ class Bundle:
     energy_quantiles: tuple[float, ...]
     digest: str
     path: Path
+    energy: EnergyTables | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -48,14 +53,35 @@ class Bundle:
         return bool(self.gates.get('passed', False))
 
 
+def round_weights(model: WorldModel) -> None:
+    """Round weights to what a bundle holds, so that what is measured is what is written.
+
+    Half precision is half the file: 11 bits are more than training's noise leaves certain.
+    """
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            value.copy_(_stored(value))
+
+
+def _stored(value: torch.Tensor) -> torch.Tensor:
+    return value.detach().clamp(-HALF_MAX, HALF_MAX).half()
+
+
 def save_bundle(path: Path, model: WorldModel, *, gates: dict[str, Any], training: dict[str, Any],
-                energy_quantiles: tuple[float, ...]) -> None:
-    """Write the bundle to a temporary name, then rename it; raises InputError if it cannot be."""
+                energy_quantiles: tuple[float, ...], energy: EnergyTables | None = None) -> None:
+    """Write the bundle to a temporary name, then rename it; raises InputError if it cannot be.
+
+    Weights are stored in half precision; `round_weights` gives a model that loses nothing by it.
+    """
     path = Path(path)
     description = {'schema': SCHEMA, **model.spec.to_json(), 'gates': gates, 'training': training,
                    'energy_quantiles': list(energy_quantiles)}
-    weights = {name: value.detach().cpu().float().contiguous()
+    weights = {name: _stored(value).cpu().contiguous()
                for name, value in model.state_dict().items()}
+    if energy is not None:
+        description['energy'] = energy.to_json()
+        weights |= {ENERGY + name: value.detach().cpu().float().contiguous()
+                    for name, value in energy.tensors().items()}
     data = save(weights, {METADATA_KEY: json.dumps(description)})
     write_whole(path, data, make_folder=True)
 
@@ -70,7 +96,8 @@ def load_bundle(path_or_name: str | Path, device: str = 'cpu') -> Bundle:
         with safe_open(path, framework='pt') as file:
             metadata = (file.metadata() or {}).get(METADATA_KEY)
             # A bundle is small: read whole, so that a truncated file shows here and not later.
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            weights = {name: file.get_tensor(name).float()
+                       for name in file.keys()}  # noqa: SIM118
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror or error})') from error
     except SafetensorError as error:
@@ -93,18 +120,24 @@ def _build(path: Path, metadata: str, weights: dict[str, torch.Tensor], digest: 
         raise InputError(f'{path}: bundle schema {schema!r}, this version reads {SCHEMA!r}')
     gates, training = description.pop('gates', {}), description.pop('training', {})
     quantiles = tuple(description.pop('energy_quantiles', ()))
+    tables = description.pop('energy', None)
+    tensors = {name.removeprefix(ENERGY): weights.pop(name)
+               for name in list(weights) if name.startswith(ENERGY)}
+    energy = None
     try:
         model = WorldModel(ModelSpec.from_json(description))
         model.load_state_dict(weights)
+        if tables is not None:
+            energy = EnergyTables.from_parts(tables, tensors, model)
     except InputError as error:
         raise InputError(f'{path}: {error}') from error
     except RuntimeError as error:
         raise InputError(f'{path}: its weights do not fit its description '
                          f'({str(error).splitlines()[0]})') from error
-    if not all(torch.isfinite(value).all() for value in weights.values()):
+    if not all(torch.isfinite(value).all() for value in (*weights.values(), *tensors.values())):
         raise InputError(f'{path}: holds weights that are not finite; train it anew')
     model.to(device).eval().requires_grad_(False)
-    return Bundle(model, gates, training, quantiles, digest, path)
+    return Bundle(model, gates, training, quantiles, digest, path, energy)
 
 
 def _resolve(path_or_name: str | Path) -> Path:

@@ -21,40 +21,70 @@ class ResidualBlock(nn.Module):
         return nn.functional.silu(x + self.body(x))
 
 
-class ConvEncoder(nn.Module):
-    """Convolutions with a stride-4 stem, flattened so that bearing is kept, never pooled.
+class Encoder(nn.Module):
+    """What every encoder is: pixels (B, 3, H, W), 0..255, to latents (B, E) and a map of features.
 
-    The output is layer-normalised without gain: BatchNorm here made evaluation errors up to 300
-    times those of training in published work, and a gain would let the latent space shrink.
+    `feature_shape` is (C, h, w) of the features, which `GoalPoseHead` compares between views.
     """
 
+    feature_shape: tuple[int, int, int]
     pixel_mean: Tensor
     pixel_scale: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        stem, middle, last = spec.architecture.encoder_channels
-        height, width = spec.image_size
-        self.features = nn.Sequential(
-            nn.Conv2d(3, stem, 6, 4, 1), nn.GroupNorm(8, stem), nn.SiLU(),
-            nn.Conv2d(stem, middle, 3, 2, 1), nn.GroupNorm(8, middle), nn.SiLU(),
-            ResidualBlock(middle))
-        self.gather = nn.Sequential(
-            nn.Conv2d(middle, last, 3, 2, 1), nn.GroupNorm(8, last), nn.SiLU(),
-            nn.Flatten())
-        with torch.no_grad():
-            features = self.features(torch.zeros(1, 3, height, width))
-            flat = self.gather(features).shape[1]
-        self.feature_shape: tuple[int, int, int] = tuple(features.shape[1:])
-        self.project = nn.Linear(flat, spec.architecture.latent)
-        self.norm = nn.LayerNorm(spec.architecture.latent, elementwise_affine=False)
         mean = torch.tensor(spec.normalisation.pixel_mean).view(1, 3, 1, 1)
         scale = torch.tensor(spec.normalisation.pixel_scale).view(1, 3, 1, 1)
         self.register_buffer('pixel_mean', mean, persistent=False)
         self.register_buffer('pixel_scale', scale, persistent=False)
 
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels (B, 3, H, W) with the training data's mean and scale taken out."""
+        return (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_scale
+
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode (B, 3, H, W), values 0..255, to latents (B, latent) and features (B, C, h, w)."""
-        x = (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_scale
-        features = self.features(x)
+        """Encode (B, 3, H, W), values 0..255, to latents (B, E) and features (B, C, h, w)."""
+        raise NotImplementedError
+
+
+class SpatialEncoder(Encoder):
+    """A map of features, flattened so that bearing is kept, never pooled.
+
+    The output is layer-normalised without gain: BatchNorm here made evaluation errors up to 300
+    times those of training in published work, and a gain would let the latent space shrink.
+    """
+
+    def __init__(self, spec: ModelSpec, features: nn.Sequential, example: Tensor) -> None:
+        """`features` makes the map (B, middle, h, w) from inputs such as `example`."""
+        super().__init__(spec)
+        _, middle, last = spec.architecture.encoder_channels
+        self.features = features
+        self.gather = nn.Sequential(
+            nn.Conv2d(middle, last, 3, 2, 1), nn.GroupNorm(8, last), nn.SiLU(),
+            nn.Flatten())
+        with torch.no_grad():
+            found = self.features(example)
+            flat = self.gather(found).shape[1]
+        self.feature_shape = tuple(found.shape[1:])
+        self.project = nn.Linear(flat, spec.architecture.latent)
+        self.norm = nn.LayerNorm(spec.architecture.latent, elementwise_affine=False)
+
+    def read(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (B, E) and features (B, C, h, w) of inputs to `features`."""
+        features = self.features(inputs)
         return self.norm(self.project(self.gather(features)).float()), features
+
+
+class ConvEncoder(SpatialEncoder):
+    """Convolutions with a stride-4 stem, trained with the rest."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        stem, middle, _ = spec.architecture.encoder_channels
+        super().__init__(spec, nn.Sequential(
+            nn.Conv2d(3, stem, 6, 4, 1), nn.GroupNorm(8, stem), nn.SiLU(),
+            nn.Conv2d(stem, middle, 3, 2, 1), nn.GroupNorm(8, middle), nn.SiLU(),
+            ResidualBlock(middle)), torch.zeros(1, 3, *spec.image_size))
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode (B, 3, H, W), values 0..255, to latents (B, E) and features (B, C, h, w)."""
+        return self.read(self.normalised(pixels))

@@ -9,6 +9,8 @@ from wm_controller.world_model.spec import COMMAND, ModelSpec
 
 CLEARANCE_QUANTILES = (0.1, 0.5, 0.9)
 CLEARANCE_MIN = 0.05  # m, so that the logarithm stays finite
+GAP_QUANTILES = (0.2, 0.5)
+GAP_MIN, GAP_MAX = 0.05, 1.5  # m: beyond that nothing is near
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -48,6 +50,19 @@ class ClearanceHead(nn.Module):
         low, middle, high = raw.unbind(-2)
         spread = nn.functional.softplus
         return torch.stack([middle - spread(low), middle, middle + spread(high)], -2)
+
+
+class GapHead(nn.Module):
+    """Distance from the base to the nearest thing all round, seen or remembered: low, median."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.body = _mlp(spec.architecture.state, spec.architecture.head_hidden, 2)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Map (..., S) to log metres (..., 2), the first at or below the second."""
+        low, median = self.body(state).unbind(-1)
+        return torch.stack([median - nn.functional.softplus(low), median], -1)
 
 
 class TimeToReachHead(nn.Module):

@@ -5,25 +5,30 @@
 import torch
 from torch import nn, Tensor
 
-from wm_controller.world_model.dynamics import Predictor, StateFilter
-from wm_controller.world_model.encoder import ConvEncoder
+from wm_controller.world_model.decoder import Decoder
+from wm_controller.world_model.dynamics import Predictor, StateFilter, VariableInference
+from wm_controller.world_model.encoders import make_encoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.heads import (
     CLEARANCE_MIN,
     ClearanceHead,
+    GAP_MAX,
+    GAP_MIN,
+    GapHead,
     InverseDynamicsHead,
     PoseChangeHead,
     TimeToReachHead,
 )
 from wm_controller.world_model.latent_actions import LatentActions
+from wm_controller.world_model.reach import ImageReachHead
 from wm_controller.world_model.spec import ModelSpec
 
 
 class WorldModel(nn.Module):
-    """h = Enc(x), s = Filter(Pred(s, a), h, odometry), s' = Pred(s, a), and read-outs.
+    """h = Enc(x), s = Filter(Pred(s, a), h, odometry), s' = Pred(s, z, a), and read-outs.
 
-    Shapes: B batch, T time, E latent, S state, K bearings. Actions and proprio are given in SI
-    units at the public methods and normalised inside.
+    Shapes: B batch, T time, E latent, S state, K bearings, Z latent variable. Actions and proprio
+    are given in SI units at the public methods and normalised inside.
     """
 
     action_scale: Tensor
@@ -32,15 +37,22 @@ class WorldModel(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.encoder = ConvEncoder(spec)
+        self.encoder = make_encoder(spec)
         self.filter = StateFilter(spec)
         self.predictor = Predictor(spec)
+        self.infer_variable = VariableInference(spec) if (
+            spec.architecture.latent_variable) else None
         self.readout = nn.Linear(spec.architecture.state, spec.architecture.latent)
         self.pose_change = PoseChangeHead(spec)
         self.clearance_head = ClearanceHead(spec)
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
         self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
+        if spec.architecture.image_reach:
+            self.image_reach = ImageReachHead(spec)
+        if spec.architecture.gap:
+            self.gap_head = GapHead(spec)
+        self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
         self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
@@ -50,7 +62,7 @@ class WorldModel(nn.Module):
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before anything was seen, (batch, S)."""
-        return self.readout.weight.new_zeros(batch, self.spec.architecture.state)
+        return self.action_scale.new_zeros(batch, self.spec.architecture.state)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Encode uint8 or float images (B, H, W, 3), RGB 0..255, to latents (B, E)."""
@@ -67,7 +79,7 @@ class WorldModel(nn.Module):
         Predict, then correct: what the filter compares with the camera is what it expected after
         the action, so that what has left the view moves on with the predictor's knowledge.
         """
-        return self.filter(self.predict(state, action), latent, self.control(action),
+        return self.filter(self.predict(state, action), latent, self.condition(action),
                            proprio / self.proprio_scale)
 
     def control(self, action: Tensor) -> Tensor:
@@ -84,19 +96,37 @@ class WorldModel(nn.Module):
 
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
-        return self.predictor(state, self.control(action))
+        return self.predictor(state, self.condition(action))
 
-    def imagine(self, state: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Roll states (B, S) out under actions (B, T, 2).
+    def condition(self, action: Tensor) -> Tensor:
+        """What states are carried forward under: the control, or none of it."""
+        control = self.control(action)
+        conditioned = self.spec.architecture.action_conditioned
+        return control if conditioned else torch.zeros_like(control)
 
-        Returns the states (B, T + 1, S), the first being the given one, and the pose changes
-        (B, T, 3) of each step in the frame where the step begins.
+    def imagine(self, state: Tensor, actions: Tensor, variable: Tensor | None = None,
+                shared_out: bool = False) -> tuple[Tensor, Tensor]:
+        """Roll states (..., S) out under actions (..., T, 2).
+
+        Returns the states (..., T + 1, S), the first being the given one, and the pose changes
+        (..., T, 3) of each step in the frame where the step begins. `variable` (..., T, Z + 1) and
+        `shared_out` are as in `Predictor`; without them the first member says what it expects.
         """
         states = [state]
-        for action in actions.unbind(1):
-            states.append(self.predict(states[-1], action))
-        stacked = torch.stack(states, 1)
-        return stacked, self.pose_change(stacked[:, :-1], self.control(actions))
+        for t, action in enumerate(self.condition(actions).unbind(-2)):
+            states.append(self.predictor(
+                states[-1], action, None if variable is None else variable[..., t, :], shared_out))
+        stacked = torch.stack(states, -2)
+        return stacked, self.pose_change(stacked[..., :-1, :], self.control(actions))
+
+    def draw_variable(self, *shape: int, generator: torch.Generator | None = None
+                      ) -> Tensor | None:
+        """Draw z (*shape, Z + 1) from its prior, a unit Gaussian; None where there is no z."""
+        width = self.spec.architecture.latent_variable
+        if not width:
+            return None
+        drawn = torch.randn(*shape, width, generator=generator, device=self.action_scale.device)
+        return torch.cat([drawn, torch.ones_like(drawn[..., :1])], -1)
 
     def latent_of(self, state: Tensor) -> Tensor:
         """Return the latent (..., E) that states (..., S) expect to be seen."""
@@ -106,3 +136,17 @@ class WorldModel(nn.Module):
         """Return clearance quantiles (..., 3, K) in metres for states (..., S)."""
         log_metres = self.clearance_head(state)
         return log_metres.exp().clamp(CLEARANCE_MIN, self.spec.clearance_max)
+
+    def time_to_image(self, state: Tensor, goal_latent: Tensor) -> Tensor:
+        """Return the time (...,) s from states (..., S) to pictures' latents (..., E), broadcast.
+
+        Raises AttributeError for a model without `Architecture.image_reach`.
+        """
+        return torch.expm1(self.image_reach(state, goal_latent)) * self.spec.step_period_s
+
+    def gap(self, state: Tensor) -> Tensor:
+        """Return the gap all round (..., 2) in metres, low and median, for states (..., S).
+
+        Raises AttributeError for a model without `Architecture.gap`.
+        """
+        return self.gap_head(state).exp().clamp(GAP_MIN, GAP_MAX)

@@ -15,19 +15,41 @@ MAX_LATENT_ACTION = 16
 
 @dataclass(frozen=True)
 class Architecture:
-    """Widths of the networks; `latent_action`: of actions learned from video, 0 for none."""
+    """Widths of the networks, and which encoder (`encoders.py`) makes the latents.
+
+    `ensemble`: predictors on one trunk; `latent_variable`: dimensions of z, which is what of the
+    next step neither state nor action tells; 0: none.
+    `image_reach`: the head that judges the time to goal pictures; without `decoder_channels`
+    there is no decoder.
+    `gap`: the head that judges how near anything is, also after actions that were never taken.
+    `latent_action`: width of actions learned from video; 0: commands are the actions.
+    Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
+    Without `action_conditioned`, states are carried forward as if every action were zero.
+    """
 
     encoder_channels: tuple[int, int, int] = (32, 96, 160)
     latent: int = 192
     state: int = 256
     predictor_hidden: int = 256
     head_hidden: int = 128
+    ensemble: int = 1
+    latent_variable: int = 0
+    encoder: str = 'conv'
+    backbone_sha256: str = ''
+    action_conditioned: bool = True
+    image_reach: bool = False
+    decoder_channels: tuple[int, ...] = ()
     latent_action: int = 0
+    gap: bool = False
 
     @property
     def control(self) -> int:
         """Width of what the predictor is conditioned on: latent action, else command."""
         return self.latent_action or COMMAND
+
+
+# What `wm train` trains. The defaults above are what a bundle that does not say so has.
+CURRENT = Architecture(ensemble=3, latent_variable=6, image_reach=True, gap=True)
 
 
 @dataclass(frozen=True)
@@ -80,9 +102,13 @@ class ModelSpec:
     def _check(self) -> None:
         sizes = (*self.image_size, *self.architecture.encoder_channels, self.architecture.latent,
                  self.architecture.state, self.architecture.predictor_hidden,
-                 self.architecture.head_hidden)
+                 self.architecture.head_hidden, *self.architecture.decoder_channels)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
+        if not 1 <= self.architecture.ensemble <= 16 or not (
+                0 <= self.architecture.latent_variable <= 64):
+            raise InputError('the model description has an ensemble outside 1..16, or a latent '
+                             'variable outside 0..64 dimensions')
         width = self.architecture.latent_action
         if type(width) is not int or not 0 <= width <= MAX_LATENT_ACTION:
             raise InputError(f'the model description has latent_action = {width!r}, not one of '

@@ -1,0 +1,18 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""`wm benchmark NAME`: public and planted benchmarks, and ablations; a file each."""
+
+import typer
+
+from wm_controller.cli.benchmark_collapse import collapse
+from wm_controller.cli.benchmark_latent_actions import latent_actions
+from wm_controller.cli.benchmark_masked import masked
+from wm_controller.cli.benchmark_ranking import ranking
+from wm_controller.cli.benchmark_surprise import surprise
+from wm_controller.cli.benchmark_tworoom import tworoom
+
+benchmark = typer.Typer(
+    help='Measure a model on a public or planted benchmark, or compare ways to train one.',
+    no_args_is_help=True)
+for each in (tworoom, surprise, ranking, collapse, latent_actions, masked):
+    benchmark.command(each.__name__.replace('_', '-'))(each)

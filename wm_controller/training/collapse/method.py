@@ -1,0 +1,36 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What a way to train without collapse may decide: what is predicted, and what is paid besides."""
+
+from torch import nn, Tensor
+
+from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.spec import Architecture
+
+
+class Method(nn.Module):
+    """Prediction alone: nothing is done against collapse. The floor of every comparison.
+
+    Shapes: B sequences of L frames, N imagined futures of T steps, E latent. State that must
+    survive a resumed run (a target network, a counter) is a buffer or parameter of the method.
+    """
+
+    def __init__(self, model: WorldModel) -> None:
+        """`model` is the one to be trained; the method must not register it as its own part."""
+        super().__init__()
+
+    @classmethod
+    def architecture(cls, wanted: Architecture) -> Architecture:
+        """Return the architecture that this method trains; most take the one that is wanted."""
+        return wanted
+
+    def targets(self, pixels: Tensor, latents: Tensor, model: WorldModel) -> Tensor:
+        """What is to be predicted, (B, L, E), of pixels (B, L, H, W, 3) and their latents."""
+        return latents
+
+    def terms(self, latents: Tensor, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """Loss terms, each weighed by the field of that name in `objective.Weights`.
+
+        `latents` (B, L, E) of the whole batch; `predicted` and `target` (N, T, E).
+        """
+        return {'prediction': (predicted - target).pow(2).mean()}

@@ -1,0 +1,114 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What actions that were not taken would have come near to.
+
+A head that learns of executed actions alone may be right on average and still rank the
+alternatives of one moment at chance. What a drive saw before and after a moment says where things
+stand; so the gap along any way from there is known, whether it was driven or not.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from wm_controller.data.windows import Windows
+from wm_controller.safety.geometry import compose, relative
+from wm_controller.training import losses
+from wm_controller.world_model.heads import GAP_MAX, GAP_MIN, GAP_QUANTILES
+from wm_controller.world_model.model import WorldModel
+
+FRAMES = 72         # of a drive, from which things are gathered,
+WITHIN_FRAMES = 90  # no further away in time: odometry drifts, people walk
+RANGE_M = 4.0       # what is seen further away is placed too coarsely
+
+Batch = dict[str, Tensor]
+
+
+def draw_things(windows: Windows, indices: NDArray[Any], rng: np.random.Generator
+                ) -> dict[str, NDArray[Any]]:
+    """Gather what the drive saw around each window, and the way it went.
+
+    Returns `things` (B, P, 2) m and `trail` (B, L, 3), both in the base frame of the window's
+    first frame; NaN where there is nothing or no odometry.
+    """
+    bearings = windows.bearings
+    rows, length = windows.starts[indices], windows.length
+    first, stop = windows.episode_rows[windows.episode[indices]].T
+    low = np.maximum(first, rows - WITHIN_FRAMES)
+    high = np.minimum(stop, rows + length + WITHIN_FRAMES)
+    looked = low[:, None] + (rng.random((len(rows), FRAMES)) * (high - low)[:, None]).astype(
+        np.int64)
+    pose = windows.column('pose')
+    origin = pose[rows]
+    trail = relative(origin[:, None], pose[rows[:, None] + np.arange(length)])
+    if not len(bearings):
+        return {'things': np.full((len(rows), 1, 2), np.nan), 'trail': trail}
+    clearance = windows.column('clearance')[looked].astype(np.float64)
+    seen = np.stack([np.cos(bearings), np.sin(bearings)], -1) * clearance[..., None]
+    seen[clearance > RANGE_M] = np.nan
+    there = relative(origin[:, None], pose[looked])
+    flat = np.concatenate([seen, np.zeros_like(seen[..., :1])], -1)
+    things = compose(there[:, :, None, :], flat)[..., :2]
+    return {'things': things.reshape(len(rows), -1, 2), 'trail': trail}
+
+
+def random_actions(model: WorldModel, count: int, steps: int, device: torch.device) -> Tensor:
+    """Draw smooth action sequences (N, T, 2) over all that the robot may be asked for."""
+    low, high, turn = model.spec.action_limits
+    scale = torch.tensor([high - low, 2 * turn], device=device)
+    ends = torch.rand(2, count, 1, 2, device=device) * scale + torch.tensor(
+        [low, -turn], device=device)
+    share = torch.linspace(0, 1, steps, device=device).view(1, steps, 1)
+    return torch.lerp(ends[0].expand(count, steps, 2), ends[1].expand(count, steps, 2), share)
+
+
+def gaps(poses: Tensor, things: Tensor) -> Tensor:
+    """Distance (B, T) m from poses (B, T, 3) to the nearest of things (B, P, 2), up to GAP_MAX.
+
+    NaN where nothing was seen at all.
+    """
+    known = torch.isfinite(things).all(-1)
+    far = torch.where(known[..., None], things, things.new_full((), 1e4))
+    nearest = torch.cdist(poses[..., :2], far).amin(-1).clamp(GAP_MIN, GAP_MAX)
+    return torch.where(known.any(-1, keepdim=True), nearest, torch.nan)
+
+
+def gap_loss(model: WorldModel, states: Tensor, futures: Tensor, starts: list[int],
+             batch: Batch) -> Tensor:
+    """Quantile regression of gaps: of states (B, L, S) seen, futures (N, T, S) of what was done.
+
+    And of futures of what was not: actions drawn at random, from the same `starts`.
+    """
+    steps = futures.shape[1]
+    things, trail = batch['things'], batch['trail']
+    loss = _quantiles(model, states, gaps(trail, things))
+    driven = torch.cat([trail[:, t + 1:t + 1 + steps] for t in starts])
+    around = things.repeat(len(starts), 1, 1)
+    loss = loss + _quantiles(model, futures, gaps(driven, around))
+
+    start = torch.cat([states[:, t] for t in starts])
+    actions = random_actions(model, len(start), steps, start.device)
+    other, changes = model.imagine(start, actions, shared_out=True)
+    poses = _chained(torch.cat([trail[:, t] for t in starts]), changes.detach())
+    return loss + _quantiles(model, other[:, 1:], gaps(poses, around))
+
+
+def _chained(start: Tensor, changes: Tensor) -> Tensor:
+    """Poses (N, T, 3) after changes (N, T, 3) from poses (N, 3), in the frame of the latter."""
+    x, y, yaw = start.unbind(-1)
+    poses = []
+    for dx, dy, dyaw in (change.unbind(-1) for change in changes.unbind(1)):
+        cos, sin = yaw.cos(), yaw.sin()
+        x, y, yaw = x + cos * dx - sin * dy, y + sin * dx + cos * dy, yaw + dyaw
+        poses.append(torch.stack([x, y, yaw], -1))
+    return torch.stack(poses, 1)
+
+
+def _quantiles(model: WorldModel, states: Tensor, gap: Tensor) -> Tensor:
+    guess = model.gap_head(states)
+    target = torch.where(torch.isfinite(gap), gap, torch.nan).log()
+    return sum((losses.pinball(guess[..., i], target, quantile)
+                for i, quantile in enumerate(GAP_QUANTILES)), start=states.new_zeros(()))
