@@ -3,7 +3,6 @@
 """`wm benchmark masked`: training with and without pre-training on masked frames, equal time."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 import tempfile
 from typing import Annotated, Any
@@ -14,8 +13,8 @@ import typer
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError
 
-SMALL = {'encoder_channels': (16, 48, 80), 'latent': 96, 'state': 128, 'predictor_hidden': 128,
-         'head_hidden': 64}
+SMALL: dict[str, Any] = {'encoder_channels': (16, 48, 80), 'latent': 96, 'state': 128,
+                         'predictor_hidden': 128, 'head_hidden': 64}
 FIGURES = ('persistence_ratio', 'effective_rank', 'clearance_error_m', 'clearance_error_8_steps_m',
            'clearance_no_change_8_steps_m', 'pose_error_per_step_m', 'sequences')
 
@@ -41,7 +40,7 @@ def masked(
     from wm_controller.data.part import write_part
     from wm_controller.training.loop import train, TrainingOptions
     from wm_controller.world_model.bundle import load_bundle
-    from wm_controller.world_model.spec import CURRENT
+    from wm_controller.world_model.spec import Architecture, CURRENT
 
     rows = []
     with tempfile.TemporaryDirectory() as folder, progress('benchmark', 2 * seeds) as advance:
@@ -52,11 +51,12 @@ def masked(
                 options = TrainingOptions(
                     Path(folder) / 'model.safetensors', minutes=minutes, seed=seed, batch=batch,
                     threads=threads, pretrain_minutes=before, processor_time=True, restart=True,
-                    architecture=replace(CURRENT, **SMALL) if small else CURRENT)
+                    architecture=Architecture(**SMALL) if small else CURRENT)
                 gates = train([data], options, lambda *_: None)
                 record = load_bundle(options.output).training
                 rows.append({'pretrain_minutes': before, 'seed': seed,
-                             'iterations': record['iterations'], 'minutes': record['processor_minutes'],
+                             'iterations': record['iterations'],
+                             'minutes': record['processor_minutes'],
                              **{name: gates[name] for name in FIGURES}})
                 advance()
     emit({'data': data.name, 'rows': rows}, as_json, _table)
