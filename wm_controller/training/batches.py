@@ -18,7 +18,7 @@ GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
 GOAL_PICTURE_MAX_TURN = 1.3  # and turned by no more, rad: the views could share nothing
 GOAL_PICTURE_DRAWS = 64
 IN_SIGHT = 0.8  # rad: no further aside, and turned by no more, a picture shows what is seen
-LABELLED_SHARE = 0.25  # of the windows drawn, at least, know their commands if any do
+LABELLED_SHARE = 0.125  # of the windows drawn, at least, know their commands if any do
 NEAR_M = 0.5  # nearer than this, surfaces fill the view and are hard to judge
 
 

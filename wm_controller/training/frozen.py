@@ -17,6 +17,7 @@ from torch import Tensor
 
 from wm_controller.data.windows import Windows
 from wm_controller.training import latent_actions, losses
+from wm_controller.training.batches import LABELLED_SHARE
 from wm_controller.training.loop import parameter_groups, schedule
 from wm_controller.training.objective import Weights
 from wm_controller.world_model.latent_actions import motion_cues
@@ -119,8 +120,8 @@ def train_dynamics(spec: ModelSpec, windows: Windows, options: DynamicsOptions) 
         for group in optimizer.param_groups:
             group['lr'] = options.learning_rate * schedule(done)
         chosen = rng.integers(len(windows), size=options.batch)
-        if 0 < len(labelled) < len(windows) / 4:
-            count = options.batch // 4
+        count = round(options.batch * LABELLED_SHARE)
+        if 0 < len(labelled) < len(windows) * LABELLED_SHARE:
             chosen[:count] = labelled[rng.integers(len(labelled), size=count)]
         batch = gather(windows, chosen, mirrored=rng.random(options.batch) < 0.5)
         loss = _loss(model, batch, options)

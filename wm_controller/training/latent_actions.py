@@ -4,8 +4,7 @@
 
 The inverse model reads a latent action off each pair of neighbouring frames, and the predictor
 is driven by it. A narrow noisy bottleneck keeps the future itself from being passed through.
-Where commands are known, they are the prior of the latent action and its read-out, and half of
-those sequences are driven by the commands' own latent actions, as the robot will be.
+Where commands are known, the map between them and latent actions is fitted, in both directions.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -18,7 +17,6 @@ from wm_controller.world_model.latent_actions import motion_cues
 from wm_controller.world_model.model import WorldModel
 
 Batch = dict[str, Tensor]
-DRIVEN_BY_COMMANDS = 0.5  # share of the labelled sequences
 FREE_NATS = 1.0  # a step, not paid for: else nothing passes before the encoder has learned
 
 
@@ -35,30 +33,28 @@ def substitute(model: WorldModel, cues: Tensor, batch: Batch) -> tuple[Batch, Ba
     `cues` (B, L - 1, CUES) are those between neighbouring frames (`cues_of`).
     Returns the batch and the loss terms: `latent_motion` the error of the shifts read back from
     latent actions, which are about them therefore, `latent_bottleneck` in nats over FREE_NATS,
-    `latent_command` the error of commands read from latent actions.
+    `latent_command` the error of the map: of commands read from latent actions, and the divergence
+    of those from p(z | command).
     """
     assert model.latent_actions is not None
     bridge = model.latent_actions
     mean, log_variance = bridge.infer(cues)
     command = batch['action'][:, :-1] / model.action_scale
-    known = torch.isfinite(command).all(-1)
-    command = torch.nan_to_num(command)
-    prior_mean, prior_log_variance = bridge.of_command(command)
-
+    known = torch.isfinite(command).all(-1, keepdim=True)
+    # What an action is, the video says: a few commands would bend it to what they happen to be.
+    target, target_log_variance = mean.detach(), log_variance.detach()
+    prior = bridge.of_command(torch.nan_to_num(command))
+    apart = _divergence(target, target_log_variance, *prior)[..., None]
     standard = torch.zeros_like(mean)
-    bottleneck = _divergence(mean, log_variance, standard, standard)
-    to_prior = _divergence(mean, log_variance, prior_mean, prior_log_variance)
     sampled = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
     terms = {
         'latent_motion': (bridge.to_motion(sampled) - cues).pow(2).mean(),
         'latent_bottleneck': torch.relu(
-            torch.where(known, to_prior, bottleneck).mean() - FREE_NATS),
-        'latent_command': losses.smooth_l1(
-            bridge.to_command(mean), torch.where(known[..., None], command, torch.nan)),
+            _divergence(mean, log_variance, standard, standard).mean() - FREE_NATS),
+        'latent_command': losses.smooth_l1(bridge.to_command(target), command) + (
+            (apart * known).sum() / known.sum().clamp_min(1)),
     }
-    chosen = torch.rand(len(known), device=known.device) < DRIVEN_BY_COMMANDS
-    action = torch.where((known & chosen[:, None])[..., None], prior_mean, sampled)
-    return as_actions(model, action, batch), terms
+    return as_actions(model, sampled, batch), terms
 
 
 def as_given(model: WorldModel) -> AbstractContextManager[None]:

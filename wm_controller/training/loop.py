@@ -147,8 +147,11 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
         if not isinstance(model.encoder, ConvEncoder):
             raise InputError(f'the encoder {options.architecture.encoder!r} is not pre-trained on '
                              'masked frames: leave out --pretrain-minutes')
-        progress.elapsed_s += masked.pretrain(model.encoder, training, masked.MaskedOptions(
-            minutes=options.pretrain_minutes, seed=options.seed))['seconds']
+        before = masked.pretrain(model.encoder, training, masked.MaskedOptions(
+            minutes=options.pretrain_minutes, processor_time=options.processor_time,
+            seed=options.seed))
+        progress.elapsed_s += before['elapsed_s']
+        progress.processor_s += before['processor_s']
     wrapped, wrapped_optimizer = fabric.setup(objective, optimizer)
 
     def keep() -> None:

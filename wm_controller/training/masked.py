@@ -28,9 +28,10 @@ WIDTH, HEADS, LAYERS = 96, 4, 2  # of the predictor, which is thrown away
 
 @dataclass(frozen=True)
 class MaskedOptions:
-    """How to pre-train: minutes of wall time, or steps."""
+    """How to pre-train: minutes of the clock (or of the processor), or steps."""
 
     minutes: float = 0.0
+    processor_time: bool = False
     steps: int | None = None
     seed: int = 0
     batch: int = 16
@@ -119,7 +120,7 @@ def hide_blocks(rng: np.random.Generator, batch: int, grid: tuple[int, int, int]
 def pretrain(encoder: ConvEncoder, windows: Windows, options: MaskedOptions,
              report: Callable[[float, float], Any] = lambda fraction, loss: None
              ) -> dict[str, float]:
-    """Train the encoder's features in place; returns steps, seconds, loss and target deviation.
+    """Train the encoder's features in place; returns steps, times, loss, target deviation.
 
     Frames come from the first `frames` steps of windows; `report(fraction, loss)` after each step.
     """
@@ -130,8 +131,14 @@ def pretrain(encoder: ConvEncoder, windows: Windows, options: MaskedOptions,
     optimizer = torch.optim.AdamW(trained, options.learning_rate,
                                   weight_decay=options.weight_decay)
     rng = np.random.default_rng([options.seed, 13])
-    start, step, loss, deviation = time.monotonic(), 0, float('nan'), float('nan')
-    while (done := _done(options, step, time.monotonic() - start)) < 1:
+    start, processor_start = time.monotonic(), time.process_time()
+    step, loss, deviation = 0, float('nan'), float('nan')
+
+    def spent() -> float:
+        return (time.process_time() - processor_start if options.processor_time
+                else time.monotonic() - start)
+
+    while (done := _done(options, step, spent())) < 1:
         for group in optimizer.param_groups:
             group['lr'] = options.learning_rate * min(1.0, (step + 1) / 20)
         pixels = _draw(windows, rng, options, task.grid[0], encoder)
@@ -145,7 +152,8 @@ def pretrain(encoder: ConvEncoder, windows: Windows, options: MaskedOptions,
         task.follow(options.follow)
         step, loss, deviation = step + 1, float(value), float(spread)
         report(done, loss)
-    return {'steps': step, 'seconds': time.monotonic() - start, 'loss': loss,
+    return {'steps': step, 'elapsed_s': time.monotonic() - start,
+            'processor_s': time.process_time() - processor_start, 'loss': loss,
             'target_deviation': deviation}
 
 

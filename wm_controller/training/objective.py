@@ -44,9 +44,9 @@ class Weights:
     contrastive: float = 1.0
     image_reach: float = 0.5
     gap: float = 1.0
-    latent_motion: float = 0.5
-    latent_bottleneck: float = 0.01
-    latent_command: float = 0.5
+    latent_motion: float = 4.0
+    latent_bottleneck: float = 0.08
+    latent_command: float = 4.0
 
 
 @dataclass(frozen=True)

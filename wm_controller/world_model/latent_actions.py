@@ -24,9 +24,9 @@ class LatentActions(nn.Module):
 
     It sees how features shifted from picture to picture (`motion_cues`) and not what they are, so
     that a latent action means the same in every scene and cannot carry the next view along.
-    z ~ N(mean, variance) is a conditional variational bottleneck (Kingma and Welling, 2014; Sohn
-    et al., 2015): its prior is N(0, 1) where no command is known (latent actions as in Genie,
-    Bruce et al., 2024, and LAPO, Schmidt and Jiang, 2024) and p(z | command) where one is.
+    z ~ N(mean, variance) is a variational bottleneck with the prior N(0, 1) (Kingma and Welling,
+    2014); latent actions as in Genie (Bruce et al., 2024) and LAPO (Schmidt and Jiang, 2024).
+    p(z | command) is a small map, fitted where commands are known.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
