@@ -40,6 +40,8 @@ class Task:
     aim: float
 
 
+# Steps of episodes that are driven before the result is kept: minutes.
+PART_STEPS, PEER_PART_STEPS = 10_000, 1_500
 TASKS = (Task(25, 50, 0.95), Task(100, 150, 0.90))
 OURS = {'ours': False, 'ours with odometry': True}
 PEERS = ('lewm', 'pldm')
@@ -104,14 +106,31 @@ class Benchmark:
             training = self.train_peer(row, seed)
             policy |= {'model': training['model'], 'speed': SPEED,
                        'data': str(self.data(odometry=False))}
-        found = self._ask({
-            'verb': 'evaluate', 'data': str(self.recording('evaluation')), 'offset': task.offset,
-            'budget': task.budget, 'episodes': count, 'seed': seed, 'policy': policy,
-        }, f'{row} {seed}: {task.offset} away', planner, task.budget)
-        if planner is not None:
-            found['plan_cpu_s'] = planner.plan_cpu_s
-        found['plan_cpu_s'] = [float(np.mean(found['plan_cpu_s']))] if found['plan_cpu_s'] else []
-        found |= {'identity': identity, 'training': training}
+        size = (PEER_PART_STEPS if row in PEERS else PART_STEPS) // task.budget
+        parts = [self._part(path.with_stem(f'{path.stem}-from-{first}'), identity, policy,
+                            planner, first, size) for first in range(0, count, size)]
+        result: dict[str, Any] = {key: [x for part in parts for x in part[key]]
+                                  for key in ('successes', 'episode', 'start', 'plan_cpu_s')}
+        result |= {'identity': identity, 'training': training}
+        write_whole(path, json.dumps(result).encode())
+        for first in range(0, count, size):
+            path.with_stem(f'{path.stem}-from-{first}').unlink(missing_ok=True)
+        return result
+
+    def _part(self, path: Path, identity: dict[str, Any], policy: dict[str, Any],
+              planner: TwoRoomPlanner | None, first: int, count: int) -> dict[str, Any]:
+        """Drive some of the episodes; kept by itself, so that a stopped run loses little."""
+        kept = _kept(path)
+        if kept is not None and kept.get('identity') == identity:
+            return kept
+        request = {'verb': 'evaluate', 'data': str(self.recording('evaluation')),
+                   'first': first, 'count': count, 'policy': policy,
+                   **{key: identity[key] for key in ('offset', 'budget', 'episodes', 'seed')}}
+        what = f'{identity["row"]} {identity["seed"]}: {identity["offset"]} away, from {first}'
+        found = self._ask(request, what, planner, identity['budget'])
+        spent = found['plan_cpu_s'] if planner is None else planner.plan_cpu_s
+        found['plan_cpu_s'] = [float(np.mean(spent))] if spent else []
+        found['identity'] = identity
         write_whole(path, json.dumps(found).encode(), make_folder=True)
         return found
 
@@ -201,7 +220,7 @@ class Benchmark:
                     self._told(what, message.get('done', message.get('step', 0) / budget))
                     if planner is not None and 'step' in message:
                         if 'goal' in arrays:
-                            planner.begin(arrays['goal'].copy())
+                            planner.begin(arrays['goal'].copy(), request['first'])
                         action = planner.act(arrays['pixels'].copy(),
                                              arrays['state'].astype(np.float64), arrays['done'])
                         send(program.stdin, {}, {'action': action.astype(np.float32)})

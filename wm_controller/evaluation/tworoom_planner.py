@@ -29,13 +29,15 @@ class TwoRoomPlanner:
         self.model = model
         self.odometry = odometry
         self.plan_cpu_s: list[float] = []
-        self._rng = np.random.default_rng([seed, 25])
+        self._seed = seed
         self._directions = _directions()
 
     @torch.no_grad()
-    def begin(self, goal: NDArray[np.uint8]) -> None:
-        """Set goal pictures (N, H, W, 3) and forget what was seen."""
+    def begin(self, goal: NDArray[np.uint8], episode: int = 0) -> None:
+        """Set goal pictures (N, H, W, 3) of episodes from `episode` on; forget what was seen."""
         count = len(goal)
+        self.plan_cpu_s = []
+        self._rng = np.random.default_rng([self._seed, 25, episode])
         self._goal = self.model.encode(torch.from_numpy(goal))
         self._state = self.model.initial_state(count)
         self._last = np.zeros((count, 2))

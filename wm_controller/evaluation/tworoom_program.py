@@ -86,11 +86,14 @@ def _collect(answer: IO[bytes], path: str, episodes: int, seed: int, max_steps: 
 
 
 def _evaluate(answer: IO[bytes], data: str, offset: int, budget: int, episodes: int, seed: int,
-              policy: dict[str, Any]) -> dict[str, Any]:
+              first: int, count: int, policy: dict[str, Any]) -> dict[str, Any]:
+    """Drive `count` from the `first` on of the `episodes` that are drawn."""
     dataset = _ends(data)
-    chosen, starts = choose_starts(dataset.lengths, offset, episodes, seed)
-    world = _world(episodes, 2 * budget)
-    driver = _policy(answer, policy, seed)
+    part = slice(first, first + count)
+    chosen, starts = (drawn[part] for drawn in choose_starts(dataset.lengths, offset, episodes,
+                                                             seed))
+    world = _world(len(chosen), 2 * budget)
+    driver = _policy(answer, policy, seed + 1000 * first)
     world.set_policy(driver)
     begun = time.process_time()
     result = world.evaluate(dataset=dataset, episodes_idx=chosen.tolist(),
