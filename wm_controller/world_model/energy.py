@@ -208,7 +208,7 @@ class EnergyTables:
                      for name, (grid, tail) in data['tails'].items()}
             return cls(**tensors, turn_gain=float(data['turn_gain']), tails=tails,
                        published=published, made_of=dict(data['made_of']))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f'its energy tables are damaged ({error}): calibrate it anew with '
                              '`wm train DATA --calibrate`') from error
 
