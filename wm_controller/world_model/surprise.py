@@ -14,7 +14,7 @@ from wm_controller.errors import InputError
 
 Floats = NDArray[np.float64]
 DEBOUNCE_S = 0.1   # a score counts once it has lasted so long
-HOLD_S = 0.5       # and goes on counting for so long after it was last seen
+HOLD_S = 0.3       # and goes on counting for so long after it was last seen
 LEVELS = np.unique(np.round(np.concatenate([
     np.linspace(0, 0.9, 91), np.linspace(0.9, 0.99, 91), np.linspace(0.99, 0.999, 91),
     np.linspace(0.999, 0.9999, 91)]), 6))
