@@ -121,7 +121,8 @@ class _Groups:
 
         area, found = both(np.ones(self.rooms), threshold)
         again = np.array([both(w, t) for w, t in zip(weights, thresholds)])
-        delays = np.array([self.windows[i].delay_s(threshold) for i in np.flatnonzero(mask)])
+        delays = np.array([window.delay_s(threshold)
+                           for window, chosen in zip(self.windows, mask) if chosen])
         seen = delays[np.isfinite(delays)]
         return {
             'windows': int(mask.sum()),

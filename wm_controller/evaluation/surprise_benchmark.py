@@ -174,7 +174,7 @@ def _seen_by(watcher: _Watcher, frames: Iterable[Frame]) -> list[tuple[dict[str,
 
 def _keep(seen: _Seen, branch: Branch, found: list[tuple[dict[str, float], float]],
           spec: DriveSpec) -> None:
-    elapsed = np.arange(len(found)) * spec.camera_period_s
+    elapsed = np.arange(len(found), dtype=np.float64) * spec.camera_period_s
     for name in DETECTORS:
         scores = np.array([row[0][name] for row in found])
         seen.windows[name].append(Window(branch.event, spec.room_seed, elapsed, scores))

@@ -34,7 +34,8 @@ def change_light(pixels: Tensor, generator: torch.Generator) -> Tensor:
     for b in range(batch):
         begin = 0.0 if speed[b] >= 0 else float(width)
         for t in range(int(start[b]), length):
-            first = int(min(max(begin + speed[b] * (t - start[b]), 0), width))
+            slid = begin + float(speed[b] * (t - start[b]))
+            first = int(min(max(slid, 0.0), width))
             log_light = log_gain[b] + wide[b, :, first:first + width, None]
             out[b, t] = out[b, t] * (share[b, t] * log_light).exp().to(out.device)
     return out.clamp_(0, 255)

@@ -22,11 +22,12 @@ from wm_controller.world_model.surprise import Floats, Quantiles, tail_score
 
 STEPS = 8        # predictions that are held against a frame: from 1 to so many steps before
 TURN_STEPS = 2   # views so many steps apart, and all nearer ones, are compared for turns
-STILL_FLOOR = 0.02  # of a latent's length: how much counts as no change
+STILL_FLOOR = 0.002  # of a latent's length: how much counts as no change
 # Channels that see the view change; added up, as events move several of them a little.
 VIEW = ('prediction_1', 'prediction_2', 'clearance', 'inverse_dynamics')
-# What speaks for itself: the view, the turn that camera and odometry disagree on, a frozen view.
-SPEAKERS = ('view', 'turn', 'still')
+# What speaks for itself: the view, the turn that camera and odometry disagree on, a frozen view;
+# and how many nats each must bring before it counts, so that quiet ones add no noise.
+ALLOWANCE = {'view': 0.0, 'turn': 1.0, 'still': 3.0}
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class EnergyTables:
 
     `basis` (E, E) and `scale` (STEPS, E): residuals times basis over scale are white, for each
     prediction step; `clearance` (K, K) and `inverse_dynamics` (2, 2) whiten theirs. `tails` holds
-    for each channel, and for each of SPEAKERS, what `tail_score` needs. `published`: the
+    for each channel, and for each speaker, what `tail_score` needs. `published`: the
     conformal quantiles of the steadied score. `made_of`: what was measured, in words and counts.
     """
 
@@ -170,11 +171,17 @@ class EnergyTables:
                 'still': energies['still']}
 
     def score(self, evidence: Evidence) -> Floats:
-        """Return the energy (B,) in nats: -ln of how rare the rarest of SPEAKERS is."""
-        found = [tail_score(value, *self.tails[name])
-                 for name, value in self.speakers(self.channels(evidence)).items()
-                 if name in self.tails]
-        return np.asarray(np.fmax.reduce(found))
+        """Return the energy (B,) in nats: -ln of how rare each of `speakers` is, beyond ALLOWANCE.
+
+        What is not known adds nothing; NaN where the view was not predicted.
+        """
+        spoken = self.speakers(self.channels(evidence))
+        total = tail_score(spoken['view'], *self.tails['view'])
+        for name in ('turn', 'still'):
+            if name in self.tails:
+                beyond = tail_score(spoken[name], *self.tails[name]) - ALLOWANCE[name]
+                total = total + np.maximum(np.nan_to_num(beyond), 0.0)
+        return np.asarray(total)
 
     def to_json(self) -> dict[str, Any]:
         """Return what is small; `tensors` returns the rest."""
@@ -208,7 +215,7 @@ class EnergyTables:
                      for name, (grid, tail) in data['tails'].items()}
             return cls(**tensors, turn_gain=float(data['turn_gain']), tails=tails,
                        published=published, made_of=dict(data['made_of']))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(f'its energy tables are damaged ({error}): calibrate it anew with '
                              '`wm train DATA --calibrate`') from error
 

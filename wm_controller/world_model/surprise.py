@@ -14,7 +14,7 @@ from wm_controller.errors import InputError
 
 Floats = NDArray[np.float64]
 DEBOUNCE_S = 0.1   # a score counts once it has lasted so long
-HOLD_S = 0.5       # and goes on counting for so long after it was last seen
+HOLD_S = 0.3       # and goes on counting for so long after it was last seen
 LEVELS = np.unique(np.round(np.concatenate([
     np.linspace(0, 0.9, 91), np.linspace(0.9, 0.99, 91), np.linspace(0.99, 0.999, 91),
     np.linspace(0.999, 0.9999, 91)]), 6))
@@ -113,9 +113,9 @@ def tail_score(value: ArrayLike, grid: Sequence[float] | Floats, tail: float) ->
     mean excess `tail` (peaks over threshold with shape 0: Pickands 1975), so that what was never
     seen in calibration is still ordered by how far out it is.
     """
-    value, grid = np.asarray(value, float), np.asarray(grid, float)
-    inside = np.interp(value, grid, -np.log1p(-GRID))
-    return inside + np.maximum(value - grid[-1], 0.0) / max(tail, 1e-12)
+    values, edges = np.asarray(value, float), np.asarray(grid, float)
+    inside = np.interp(values, edges, -np.log1p(-GRID))
+    return np.asarray(inside + np.maximum(values - edges[-1], 0.0) / max(tail, 1e-12))
 
 
 GRID = np.unique(np.round(np.concatenate([
@@ -124,11 +124,11 @@ GRID = np.unique(np.round(np.concatenate([
 
 def fit_tail(values: ArrayLike) -> tuple[Floats, float]:
     """Measure what `tail_score` needs of calibration values (n,): the grid and the tail."""
-    values = np.asarray(values, float)
-    values = values[np.isfinite(values)]
-    if values.size < 2:
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    if known.size < 2:
         raise InputError('calibration needs at least two finite values a channel: give more data')
-    grid = np.quantile(values, GRID)
-    beyond = values[values > grid[-1]] - grid[-1]
+    grid = np.quantile(known, GRID)
+    beyond = known[known > grid[-1]] - grid[-1]
     spread = float(beyond.mean()) if beyond.size else float(grid[-1] - grid[-2])
     return grid, max(spread, 1e-9)
