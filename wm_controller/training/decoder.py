@@ -29,6 +29,7 @@ from wm_controller.world_model.attach import new_decoder, save_with_decoder
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.precision import bfloat16_pays
+from wm_controller.world_model.recordings import check_fit
 
 CHANNELS = (6, 64, 32, 16)
 PICTURES = 3  # of each window: so many seen, and so many imagined
@@ -94,7 +95,7 @@ def train_decoder(paths: list[Path], options: DecoderOptions, report: Report) ->
     bundle = load_bundle(options.source, device)
     datasets = open_all(paths)
     try:
-        _check_fit(bundle, datasets[0])
+        check_fit(bundle.spec, datasets[0])
         torch.manual_seed(options.seed)
         decoder = new_decoder(bundle, options.channels).to(device)
         optimizer = torch.optim.AdamW(decoder.parameters(), lr=options.learning_rate)
@@ -228,16 +229,6 @@ def _augmented(batch: dict[str, Tensor], generator: torch.Generator,
     batch = augment.exchange_colours(batch, generator)
     batch['pixels'] = augment.jitter_colours(batch['pixels'], generator)
     return batch
-
-
-def _check_fit(bundle: Bundle, data: Dataset) -> None:
-    height, width = bundle.spec.image_size
-    if data.image_size != (width, height):
-        raise InputError(f'{data.path}: images are {data.image_size[0]}x{data.image_size[1]}, '
-                         f'those of {bundle.path} {width}x{height}')
-    if abs(data.step_period_s - bundle.spec.step_period_s) > 0.05 * bundle.spec.step_period_s:
-        raise InputError(f'{data.path}: its step is {data.step_period_s:g} s, that of '
-                         f'{bundle.path} {bundle.spec.step_period_s:g} s')
 
 
 def _identity(bundle: Bundle, datasets: list[Dataset], options: DecoderOptions) -> dict[str, Any]:
