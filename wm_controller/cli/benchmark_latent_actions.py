@@ -30,7 +30,7 @@ def latent_actions(
     share: Annotated[list[float] | None, typer.Option(
         help='Share of the steps with commands; may be repeated.')] = None,
     width: Annotated[int, typer.Option(help='Numbers of a latent action.', min=1, max=16)] = 4,
-    bottleneck: Annotated[float, typer.Option(help='Price of a nat through it.')] = 0.01,
+    bottleneck: Annotated[float, typer.Option(help='Price of a nat through it.')] = 0.08,
     components: Annotated[int, typer.Option(
         help='Slowest components of the latents that are predicted.', min=1)] = 16,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,

@@ -58,7 +58,7 @@ class Study:
     seeds: int = 2
     width: int = 4
     components: int = 16
-    bottleneck: float = 0.01
+    bottleneck: float = 0.08
 
 
 @dataclass(frozen=True)
