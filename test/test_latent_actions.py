@@ -174,7 +174,7 @@ def test_batches_draw_labelled_windows_more_often_where_they_are_rare(windows):
 def test_a_video_without_commands_trains_but_no_robot_may_drive_with_it(tmp_path):
     video = write_dataset(tmp_path / 'video.h5', episodes=6, commands=False, odometry=False)
     gates = train([video], options(tmp_path), quiet)
-    assert not gates['passed'] and gates['persistence_ratio']['1'] is None
+    assert 'commands' in gates['failed'] and gates['persistence_ratio']['1'] is None
     bundle = load_bundle(tmp_path / 'model.safetensors')
     assert not bundle.passed and bundle.spec.architecture.latent_action == 2
 
@@ -262,7 +262,8 @@ def test_the_benchmark_compares_all_ways_on_one_encoder(data, capsys):
     names = [row['row'] for row in report['rows']]
     assert len(names) == len(set(names)) == 5
     full = report['rows'][0]
-    assert full['recovered']['8'] == 1.0 and report['rows'][1]['recovered']['8'] == 0.0
+    none = report['rows'][1]
+    assert (full['recovered']['8'], none['recovered']['8']) in ((1.0, 0.0), (None, None))
     for row in report['rows']:
         low, high = row['ci95']['8']
         assert 0 < low <= row['persistence_ratio']['8'] <= high

@@ -30,7 +30,7 @@ def latent_actions(
     share: Annotated[list[float] | None, typer.Option(
         help='Share of the steps with commands; may be repeated.')] = None,
     width: Annotated[int, typer.Option(help='Numbers of a latent action.', min=1, max=16)] = 4,
-    bottleneck: Annotated[float, typer.Option(help='Price of a nat through it.')] = 0.01,
+    bottleneck: Annotated[float, typer.Option(help='Price of a nat through it.')] = 0.08,
     components: Annotated[int, typer.Option(
         help='Slowest components of the latents that are predicted.', min=1)] = 16,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
@@ -68,7 +68,7 @@ def _tables(result: Mapping[str, Any]) -> Group:
             row['row'],
             *(f'{row["persistence_ratio"][s]:.3f} ({row["ci95"][s][0]:.3f} to '
               f'{row["ci95"][s][1]:.3f})' for s in steps),
-            ' / '.join(f'{row["recovered"][s]:.0%}' for s in steps),
+            ' / '.join(_share(row['recovered'][s]) for s in steps),
             f'{row["pose_error_m"]:.3f} m')
     moves = Table(title='The same latent action in another scene: correlations',
                   title_justify='left')
@@ -81,6 +81,10 @@ def _tables(result: Mapping[str, Any]) -> Group:
                       f'{_text(commands["linear"])} ({_text(commands["shuffled"])})',
                       *(_text(motion[k]) for k in ('own scene', 'other scene', 'shuffled')))
     return Group(errors, moves)
+
+
+def _share(value: float | None) -> str:
+    return 'no gap' if value is None else f'{value:.0%}'
 
 
 def _text(values: Mapping[str, float | None]) -> str:

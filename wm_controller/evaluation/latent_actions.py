@@ -58,7 +58,7 @@ class Study:
     seeds: int = 2
     width: int = 4
     components: int = 16
-    bottleneck: float = 0.01
+    bottleneck: float = 0.08
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,13 @@ def _table(rows: list[Row], found: dict[str, list[Futures]],
                                    for one in each]
             top, top_samples = _ratios(full, i, groups, weights)
             floor, floor_samples = _ratios(none, i, groups, weights)
-            entry['recovered'][key] = round((floor - ratio) / (floor - top), 3)
-            entry['recovered_ci95'][key] = _interval(
-                (floor_samples - samples) / (floor_samples - top_samples))
+            gap = floor_samples - top_samples
+            # Where commands win nothing for certain, there is nothing to recover a share of.
+            certain = bool(np.quantile(gap, 0.025) > 0)
+            entry['recovered'][key] = (
+                round((floor - ratio) / (floor - top), 3) if certain else None)
+            entry['recovered_ci95'][key] = (
+                _interval((floor_samples - samples) / gap) if certain else None)
         entry['pose_error_m'] = _rounded(np.mean([one.pose_error_m for one in each]))
         entry['yaw_error_rad'] = _rounded(np.mean([one.yaw_error_rad for one in each]))
         table.append(entry)

@@ -44,7 +44,7 @@ class DynamicsOptions:
     observed: int = 5
     predicted: int = 8
     # Latents are given here: nothing has to be held up against their prediction.
-    weights: Weights = field(default_factory=lambda: Weights(prediction=1.0))
+    weights: Weights = field(default_factory=Weights)
 
 
 @torch.no_grad()

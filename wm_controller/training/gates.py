@@ -74,6 +74,7 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     guess = objective.goal_pose(features[:, now], objective.encode(data['goal_pixels'])[1])
     return {
         **coverage.spreads(objective, data, states[:, now], latents, now, steps),
+        'commanded': torch.isfinite(data['action'][:, now:now + steps]).all(-1).all(-1),
         'error': error, 'still': still, 'energy': error[:, 0],
         'latents': latents[:, now],
         'clearance_now': (median - true_now).abs(),
@@ -98,8 +99,9 @@ def judge(scores: dict[str, Tensor]) -> tuple[dict[str, Any], tuple[float, ...]]
 
 
 def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
-    ratio = (scores['error'].mean(0) / scores['still'].mean(0)).tolist()
-    # None: the held-out recording is a video, without commands to predict under.
+    # A video has no commands to predict under: nothing of it says whether they are understood.
+    commanded = scores['commanded']
+    ratio = (scores['error'][commanded].mean(0) / scores['still'][commanded].mean(0)).tolist()
     persistence = {str(k): None if math.isnan(ratio[k - 1]) else round(ratio[k - 1], 4)
                    for k in STEPS}
     rank = losses.effective_rank(scores['latents'])

@@ -165,6 +165,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     keep()
     round_weights(model)
     gates, quantiles = measure(objective, held_out)
+    if not training.complete('action').any():  # nothing said what a command does
+        gates.update(passed=False, failed=[*gates['failed'], 'commands'])
     if fabric.is_global_zero:
         energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
         record = _training_record(datasets, options, progress, training, held_out, initial)

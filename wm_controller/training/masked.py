@@ -150,7 +150,7 @@ def pretrain(encoder: ConvEncoder, windows: Windows, options: MaskedOptions,
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         task.follow(options.follow)
-        step, loss, deviation = step + 1, float(value), float(spread)
+        step, loss, deviation = step + 1, float(value.detach()), float(spread)
         report(done, loss)
     return {'steps': step, 'elapsed_s': time.monotonic() - start,
             'processor_s': time.process_time() - processor_start, 'loss': loss,

@@ -87,12 +87,15 @@ class WorldModel(nn.Module):
 
         Normalised commands (..., 2), or, where latent actions were learned, the mean latent
         action (..., Z) of the command; a latent action within `latent_actions.as_given` is itself.
+        NaN, a command that nobody recorded, is then 0, the most ordinary latent action.
         """
         if self.latent_actions is None:
             return action / self.action_scale
         if self.latent_actions.given:
             return action
-        return self.latent_actions.of_command(action / self.action_scale)[0]
+        known = torch.isfinite(action).all(-1, keepdim=True)
+        mean = self.latent_actions.of_command(torch.nan_to_num(action) / self.action_scale)[0]
+        return torch.where(known, mean, torch.zeros_like(mean))
 
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
