@@ -255,11 +255,12 @@ def test_the_verb_drives_every_row_through_the_program(tmp_path, capsys, monkeyp
                       '/tworoom_stand_in.py "$@"\n')
     python.chmod(0o755)
     arguments = ['benchmark', 'tworoom', '--environment', str(tmp_path / 'environment'),
-                 '--rows', 'straight,random', '--goals', '25', '--seeds', '2', '--episodes', '4',
+                 '--rows', 'straight,random', '--goals', '100', '--seeds', '2', '--episodes', '70',
                  '--json']
     assert wm(arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert [row['success_rate'] for row in report['rows']] == [1.0, 0.0]
-    assert report['rows'][0]['episodes'] == 8
-    assert (Path(report['report']) / 'episodes.csv').read_text().count('\n') == 17
+    assert report['rows'][0]['episodes'] == 140
+    lines = (Path(report['report']) / 'episodes.csv').read_text().splitlines()
+    assert len(lines) == 1 + 2 * 140 and lines[70] == 'straight,0,100,0,69,1'  # of the second part
     assert json.loads((Path(report['report']) / 'summary.json').read_text())['rows']

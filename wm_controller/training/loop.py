@@ -19,6 +19,7 @@ from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint
 from wm_controller.training.gates import measure
 from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.reach_fit import fit_image_reach
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import save_bundle
 from wm_controller.world_model.model import WorldModel
@@ -52,6 +53,7 @@ class TrainingOptions:
     architecture: Architecture = field(default_factory=Architecture)
     horizon: Horizon = field(default_factory=Horizon)
     weights: Weights = field(default_factory=Weights)
+    image_reach_fit: int = 0  # steps of `reach_fit` at the end
 
 
 @dataclass
@@ -116,6 +118,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
 
     _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep)
     keep()
+    if options.image_reach_fit:
+        fit_image_reach(model, training, options.image_reach_fit, options.seed)
     gates, quantiles = measure(objective, held_out)
     if fabric.is_global_zero:
         save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles,
