@@ -26,6 +26,7 @@ from wm_controller.evaluation.tworoom_program import choose_starts
 from wm_controller.evaluation.tworoom_table import below_aim, summarise
 from wm_controller.training.image_reach import draw_goals, image_reach_loss
 from wm_controller.training.loop import train, TrainingOptions
+from wm_controller.training.reach_fit import fit_image_reach
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.reach import REACH_MAX_STEPS
@@ -101,10 +102,28 @@ def test_goals_are_pictures_that_the_same_drive_saw_later(tmp_path):
 def test_training_with_the_head_gives_a_bundle_that_has_it(tmp_path):
     data = write_dataset(tmp_path / 'drawn.h5', episodes=6)
     path = tmp_path / 'model.safetensors'
-    train([data], TrainingOptions(output=path, steps=4, batch=8, threads=1, architecture=TINY,
-                                  half_precision=False), lambda *_: None)
+    options = TrainingOptions(output=path, steps=4, batch=8, threads=1, architecture=TINY,
+                              half_precision=False, image_reach_fit=3)
+    gates = train([data], options, lambda *_: None)
+    assert -1 <= gates['image_reach_correlation_imagined'] <= 1
     model = load_bundle(path).model
     assert model.time_to_image(model.initial_state(3), torch.zeros(24)).shape == (3,)
+
+
+def test_the_fit_changes_nothing_but_the_head_and_ranks_goals_by_their_time(tmp_path):
+    windows = Windows(open_all([write_dataset(tmp_path / 'drawn.h5', episodes=6)]), 16)
+    torch.manual_seed(0)
+    model = WorldModel(ModelSpec(image_size=windows.images([0]).shape[1:3], architecture=TINY))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit_image_reach(model, windows, steps=60, seed=0)
+    changed = {name.partition('.')[0] for name, value in model.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert changed == {'image_reach'}
+    latents = model.encode(torch.from_numpy(windows.images(range(30))))
+    state = model.observe(model.initial_state(1), latents[:1], torch.zeros(1, 2),
+                          torch.from_numpy(windows.column('proprio')[:1]))
+    times = model.time_to_image(state, latents).detach()
+    assert times[1:4].mean() < times[20:].mean()
 
 
 def test_messages_survive_the_pipe():
@@ -255,11 +274,12 @@ def test_the_verb_drives_every_row_through_the_program(tmp_path, capsys, monkeyp
                       '/tworoom_stand_in.py "$@"\n')
     python.chmod(0o755)
     arguments = ['benchmark', 'tworoom', '--environment', str(tmp_path / 'environment'),
-                 '--rows', 'straight,random', '--goals', '25', '--seeds', '2', '--episodes', '4',
+                 '--rows', 'straight,random', '--goals', '100', '--seeds', '2', '--episodes', '70',
                  '--json']
     assert wm(arguments) == 0
     report = json.loads(capsys.readouterr().out)
     assert [row['success_rate'] for row in report['rows']] == [1.0, 0.0]
-    assert report['rows'][0]['episodes'] == 8
-    assert (Path(report['report']) / 'episodes.csv').read_text().count('\n') == 17
+    assert report['rows'][0]['episodes'] == 140
+    lines = (Path(report['report']) / 'episodes.csv').read_text().splitlines()
+    assert len(lines) == 1 + 2 * 140 and lines[70] == 'straight,0,100,0,69,1'  # of the second part
     assert json.loads((Path(report['report']) / 'summary.json').read_text())['rows']

@@ -13,7 +13,8 @@ if request['verb'] == 'collect':
     Path(request['path']).write_bytes(b'recorded')
     result = {'path': request['path']}
 else:
-    count = request['episodes']
-    result = {'successes': [request['policy']['name'] == 'straight'] * count, 'cpu_s': 1.0,
-              'episode': [0] * count, 'start': list(range(count)), 'plan_cpu_s': []}
+    starts = list(range(request['first'],
+                        min(request['first'] + request['count'], request['episodes'])))
+    result = {'successes': [request['policy']['name'] == 'straight'] * len(starts),
+              'episode': [0] * len(starts), 'start': starts, 'plan_cpu_s': [], 'cpu_s': 1.0}
 send(sys.stdout.buffer, {'result': result})

@@ -54,6 +54,7 @@ ARCHITECTURE = Architecture(encoder_channels=(16, 32, 64), latent=64, state=128,
                             predictor_hidden=128, head_hidden=128, image_reach=True)
 HORIZON = Horizon(observed=2, predicted=8, starts=2)
 WEIGHTS = Weights(clearance=0.0, goal_pose=0.0, time_to_reach=0.0)  # there are only pictures
+FIT_STEPS = 1200
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ class Benchmark:
             output=path, steps=steps, seed=seed, batch=32, window=12, near_weight=1.0,
             mirror=False, exchange_colours=False, jitter_colours=False,
             threads=self.settings.threads, architecture=ARCHITECTURE, horizon=HORIZON,
-            weights=WEIGHTS, checkpoint_every_s=60.0), report)
+            weights=WEIGHTS, image_reach_fit=FIT_STEPS, checkpoint_every_s=60.0), report)
         # A resumed run is charged for the part that was made before at the same rate.
         here = max(1, steps - max(first, 1) + 1)
         found = {'model': str(path), 'steps': steps,

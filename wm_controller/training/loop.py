@@ -23,6 +23,7 @@ from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
 from wm_controller.training.monitor import Monitor
 from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.reach_fit import fit_image_reach
 from wm_controller.training.samples import Sample, sample_futures
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
@@ -63,6 +64,7 @@ class TrainingOptions:
     weights: Weights = field(default_factory=Weights)
     regulariser: str = methods.DEFAULT
     processor_time: bool = False  # count `minutes` of the processor, not of the clock
+    image_reach_fit: int = 0  # steps of `reach_fit` at the end
 
 
 @dataclass
@@ -163,6 +165,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     _iterate(fabric, wrapped, wrapped_optimizer, training, options, progress, report, keep,
              monitor)
     keep()
+    if options.image_reach_fit:
+        fit_image_reach(model, training, options.image_reach_fit, options.seed)
     round_weights(model)
     gates, quantiles = measure(objective, held_out)
     if not training.complete('action').any():  # nothing said what a command does
