@@ -6,5 +6,5 @@ import typer
 
 from wm_controller.cli.benchmark_surprise import surprise
 
-benchmark = typer.Typer(help='Measure a bundle on a benchmark.', no_args_is_help=True)
+benchmark = typer.Typer(help='Measure a bundle on a benchmark; each takes --help and --json.')
 benchmark.command('surprise')(surprise)
