@@ -15,7 +15,7 @@ from wm_controller.planning.estimator import Estimator
 from wm_controller.safety.geometry import integrate
 from wm_controller.training.calibration import recalibrate
 from wm_controller.training.nuisance import change_light
-from wm_controller.world_model.bundle import load_bundle
+from wm_controller.world_model.bundle import load_bundle, save_bundle
 from wm_controller.world_model.egomotion import view_angle, VisualCompass
 from wm_controller.world_model.energy import STEPS, Watch, whitening
 
@@ -178,6 +178,15 @@ def test_data_that_do_not_serve_are_refused(settings, reason, tmp_path, plain):
     with pytest.raises(InputError, match=reason):
         recalibrate([data], plain, tmp_path / 'out.safetensors')
     assert not (tmp_path / 'out.safetensors').exists()
+
+
+def test_data_that_the_model_was_trained_on_are_refused(folder, plain, calibrated, tmp_path):
+    bundle = load_bundle(plain)
+    digest = load_bundle(calibrated).energy.made_of['data'][0]['digest']
+    save_bundle(tmp_path / 'own.safetensors', bundle.model, gates={}, energy_quantiles=(),
+                training={'data': [{'digest': digest}]})
+    with pytest.raises(InputError, match='trained on it'):
+        recalibrate([folder / 'data.h5'], tmp_path / 'own.safetensors', tmp_path / 'out.st')
 
 
 def test_a_recording_without_odometry_calibrates_what_it_can(tmp_path, plain):

@@ -12,7 +12,7 @@ from wm_controller.cli.benchmark_surprise import surprise
 from wm_controller.cli.benchmark_tworoom import tworoom
 
 benchmark = typer.Typer(
-    help='Measure a model on a public or planted benchmark, or compare ways to train one.',
-    no_args_is_help=True)
+    help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
+         'takes --help and --json.', no_args_is_help=True)
 for each in (tworoom, surprise, ranking, collapse, masked, latent_actions):
     benchmark.command(each.__name__.replace('_', '-'))(each)

@@ -88,14 +88,18 @@ def recalibrate(paths: Sequence[Path], bundle_path: str | Path, output: Path,
                 report: Report = lambda share: None) -> dict[str, Any]:
     """Calibrate a finished bundle on all of some data sets and write it, its weights unchanged.
 
-    Raises InputError where the data do not fit the model or are too few. Returns what the tables
-    were made of, and the share of the published scores that each level lets alarm.
+    Raises InputError where the data do not fit the model, are too few, or are what the model was
+    trained on: it predicts those too well. Returns what the tables were made of.
     """
     bundle = load_bundle(bundle_path)
+    learned = {str(each.get('digest')) for each in bundle.training.get('data', [])}
     datasets = open_all(list(paths))
     try:
         for data in datasets:
             check_fit(bundle.spec, data)
+            if data.digest in learned:
+                raise InputError(f'{data.path}: the model was trained on it; calibrate on drives '
+                                 'that it has not seen')
         windows = Windows(datasets, WARM + 2, max_memory_gb=MEMORY_GB)
         tables = calibrate(bundle.model, windows, report=report)
         tables.made_of['data'] = [{'name': data.path.name, 'digest': data.digest}
