@@ -20,8 +20,9 @@ from wm_controller.training.collapse.contrastive import info_nce
 from wm_controller.training.collapse.methods import method_class, METHODS
 from wm_controller.training.collapse.mmcr import manifold_capacity
 from wm_controller.training.collapse.sigreg import epps_pulley, sigreg
-from wm_controller.training.loop import checkpoint_path, train, TrainingOptions
+from wm_controller.training.loop import checkpoint_path, train
 from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.options import TrainingOptions
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.model import WorldModel

@@ -16,8 +16,9 @@ from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, losses
-from wm_controller.training.loop import checkpoint_path, Progress, schedule, train, TrainingOptions
+from wm_controller.training.loop import checkpoint_path, train
 from wm_controller.training.objective import Objective
+from wm_controller.training.options import Progress, schedule, TrainingOptions
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
 

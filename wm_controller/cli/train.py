@@ -77,7 +77,7 @@ def train(
     if decoder_of is not None and decoder_minutes == 0:
         raise InputError('--decoder-of with --decoder-minutes 0 leaves nothing to do')
     from wm_controller.training.decoder import decoder_checkpoint_path, DecoderOptions
-    from wm_controller.training.loop import TrainingOptions
+    from wm_controller.training.options import TrainingOptions
     from wm_controller.world_model.encoders import with_encoder
     from wm_controller.world_model.spec import CURRENT
 

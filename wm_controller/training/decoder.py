@@ -23,8 +23,8 @@ from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint
-from wm_controller.training.loop import schedule
 from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.options import schedule
 from wm_controller.world_model.attach import new_decoder, save_with_decoder
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.decoder import Decoder

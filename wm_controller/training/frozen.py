@@ -18,8 +18,9 @@ from torch import Tensor
 from wm_controller.data.windows import Windows
 from wm_controller.training import latent_actions, losses
 from wm_controller.training.batches import LABELLED_SHARE
-from wm_controller.training.loop import parameter_groups, schedule
+from wm_controller.training.loop import parameter_groups
 from wm_controller.training.objective import Weights
+from wm_controller.training.options import schedule
 from wm_controller.world_model.latent_actions import motion_cues
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import ModelSpec

@@ -3,7 +3,7 @@
 """The training loop: seeded, resumable, by time or by steps, on one process or many."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 import math
 import os
 from pathlib import Path
@@ -22,67 +22,21 @@ from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
 from wm_controller.training.monitor import Monitor
-from wm_controller.training.objective import Horizon, Objective, Weights
+from wm_controller.training.objective import Objective
+from wm_controller.training.options import (
+    identity_of,
+    Progress,
+    schedule,
+    training_record,
+    TrainingOptions,
+)
 from wm_controller.training.reach_fit import fit_image_reach
 from wm_controller.training.samples import Sample, sample_futures
 from wm_controller.training.statistics import describe
-from wm_controller.world_model.bundle import Bundle, load_bundle, round_weights, save_bundle
+from wm_controller.world_model.bundle import load_bundle, round_weights, save_bundle
 from wm_controller.world_model.encoder import ConvEncoder
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import bfloat16_pays
-from wm_controller.world_model.spec import Architecture, CURRENT
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """How to train; `minutes` counts all resumed parts, `steps` (iterations) overrides it."""
-
-    output: Path
-    minutes: float = 30.0
-    steps: int | None = None
-    seed: int = 0
-    batch: int = 32
-    window: int = 16
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    held_out: float = 0.08
-    proprio_dropout: float = 0.15
-    near_weight: float = 3.0
-    mirror: bool = True
-    exchange_colours: bool = True
-    jitter_colours: bool = True
-    threads: int = 0
-    half_precision: bool | None = None
-    max_memory_gb: float = 2.5
-    checkpoint_every_s: float = 120.0
-    restart: bool = False
-    architecture: Architecture = CURRENT
-    initial: str | Path | None = None
-    pretrain_minutes: float = 0.0  # of `minutes`, on masked frames before anything else
-    labels: float = 1.0  # share of the training steps that keeps commands, odometry and scan
-    horizon: Horizon = field(default_factory=Horizon)
-    weights: Weights = field(default_factory=Weights)
-    regulariser: str = methods.DEFAULT
-    processor_time: bool = False  # count `minutes` of the processor, not of the clock
-    image_reach_fit: int = 0  # steps of `reach_fit` at the end
-
-
-@dataclass
-class Progress:
-    """Where a run stands; what a checkpoint remembers beside the tensors."""
-
-    iteration: int = 0
-    elapsed_s: float = 0.0
-    frames: int = 0
-    processor_s: float = 0.0
-    curve: list[dict[str, Any]] = field(default_factory=list)  # what the monitor saw
-
-    def fraction(self, options: TrainingOptions) -> float:
-        """Share of the run that is done, 0..1."""
-        if options.steps is not None:
-            return min(1.0, self.iteration / max(1, options.steps))
-        spent = self.processor_s if options.processor_time else self.elapsed_s
-        return min(1.0, spent / max(1e-6, options.minutes * 60))
 
 
 @dataclass(frozen=True)
@@ -136,7 +90,7 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
                           methods.method_class(options.regulariser))
     optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
                                   lr=options.learning_rate)
-    progress, identity = Progress(), _identity(datasets, options, initial)
+    progress, identity = Progress(), identity_of(datasets, options, initial)
     path = checkpoint_path(options.output)
     if path.exists() and not options.restart:
         saved = checkpoint.read_progress(path)
@@ -173,7 +127,7 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
         gates.update(passed=False, failed=[*gates['failed'], 'commands'])
     if fabric.is_global_zero:
         energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
-        record = _training_record(datasets, options, progress, training, held_out, initial)
+        record = training_record(datasets, options, progress, training, held_out, initial)
         save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles, energy=energy,
                     training=record)
         path.unlink(missing_ok=True)
@@ -240,14 +194,6 @@ def _point(progress: Progress, options: TrainingOptions, terms: dict[str, torch.
         **monitor.measure()}
 
 
-def schedule(fraction: float, warm_up: float = 0.02, floor: float = 0.01) -> float:
-    """Scale of the learning rate: linear warm-up, then half a cosine down to the floor."""
-    if fraction < warm_up:
-        return max(fraction / warm_up, 0.02)
-    done = (fraction - warm_up) / (1 - warm_up)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
-
-
 def checkpoint_path(output: Path) -> Path:
     """Where the checkpoint of a run lies: beside its output."""
     return output.with_name(output.name + '.checkpoint')
@@ -293,37 +239,3 @@ def _half_precision(options: TrainingOptions, fabric: Fabric) -> bool:
     if options.half_precision is not None:
         return options.half_precision
     return bfloat16_pays(fabric.device)
-
-
-def _identity(datasets: list[Dataset], options: TrainingOptions,
-              initial: Bundle | None) -> dict[str, Any]:
-    """What must be the same for a checkpoint to be of this run; its length may change."""
-    return {'data': [data.digest for data in datasets], 'seed': options.seed,
-            'initial': initial.digest if initial else None,
-            'batch': options.batch, 'window': options.window,
-            'near_weight': options.near_weight, 'mirror': options.mirror,
-            'exchange_colours': options.exchange_colours, 'jitter_colours': options.jitter_colours,
-            'labels': options.labels, 'pretrain_minutes': options.pretrain_minutes,
-            'architecture': {k: list(v) if isinstance(v, tuple) else v
-                             for k, v in asdict(options.architecture).items()},
-            'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
-            'regulariser': options.regulariser}
-
-
-def _training_record(datasets: list[Dataset], options: TrainingOptions, progress: Progress,
-                     training: Windows, held_out: Windows,
-                     initial: Bundle | None) -> dict[str, Any]:
-    return {
-        'initial': initial.digest if initial else None,
-        'data': [{'name': data.path.name, 'digest': data.digest, 'steps': data.n_steps,
-                  'episodes': data.n_episodes} for data in datasets],
-        'minutes': round(progress.elapsed_s / 60, 2), 'iterations': progress.iteration,
-        'frames': progress.frames, 'seed': options.seed, 'batch': options.batch,
-        'window': options.window, 'near_weight': options.near_weight,
-        'learning_rate': options.learning_rate, 'labels': options.labels,
-        'pretrain_minutes': options.pretrain_minutes,
-        'weights': asdict(options.weights), 'horizon': asdict(options.horizon),
-        'regulariser': options.regulariser,
-        'processor_minutes': round(progress.processor_s / 60, 3),
-        'training_windows': len(training), 'held_out_windows': len(held_out),
-    }
