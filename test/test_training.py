@@ -23,7 +23,7 @@ from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
 
 TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16, ensemble=3, latent_variable=4, image_reach=True)
+                    head_hidden=16, ensemble=3, latent_variable=4, image_reach=True, gap=True)
 
 
 def options(tmp_path, **changes):
@@ -156,7 +156,7 @@ def test_learning_lowers_every_term_it_is_paid_for(data):
     torch.manual_seed(0)
     objective = Objective(WorldModel(describe(datasets, windows, TINY)), Horizon(), Weights())
     optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
-    batch = batches.Sampler(windows, 0, 60).sample(16, 0)
+    batch = batches.Sampler(windows, 0, 60, image_reach=True, things=True).sample(16, 0)
     first = None
     for _ in range(60):
         loss, terms = objective(batch)
@@ -165,7 +165,7 @@ def test_learning_lowers_every_term_it_is_paid_for(data):
         optimizer.step()
         first = first or {k: float(v) for k, v in terms.items()}
     for name in ('pose_change', 'clearance', 'time_to_reach', 'variance', 'goal_pose',
-                 'inverse_dynamics'):
+                 'inverse_dynamics', 'image_reach', 'gap'):
         assert float(terms[name]) < first[name], name
     for dataset in datasets:
         dataset.close()

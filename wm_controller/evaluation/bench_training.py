@@ -38,6 +38,10 @@ def bench_training(seconds: float, data: Path | None, threads: int) -> dict[str,
             str(seconds / 60),
             '--threads',
             str(threads),
+            '--decoder-minutes',
+            '0',
+            '--runs',
+            str(folder),
             negative_ok=True,
         )
         return {**_record(bundle), 'peak_mb': peak_mb, 'limit_mb': LIMITS_MB['training']}
