@@ -8,6 +8,7 @@ everything is kept in one folder, so that a run goes on where it was stopped.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -88,14 +89,6 @@ class Benchmark:
         a trained row, `training`.
         """
         count = self.settings.peer_episodes if row in PEERS else self.settings.episodes
-        identity = {'row': row, 'offset': task.offset, 'budget': task.budget, 'seed': seed,
-                    'episodes': count, 'collected': self.settings.collected,
-                    'steps': None if row in FLOORS else self.settings.steps}
-        name = f'{row.replace(" ", "_")}-{seed}-{task.offset}.json'
-        path = self.settings.folder / 'results' / name
-        kept = _kept(path)
-        if kept is not None and kept.get('identity') == identity:
-            return kept
         policy: dict[str, Any] = {'name': row}
         planner, training = None, None
         if row in OURS:
@@ -107,6 +100,15 @@ class Benchmark:
             training = self.train_peer(row, seed)
             policy |= {'model': training['model'], 'speed': SPEED,
                        'data': str(self.data(odometry=False))}
+        # The weights themselves are named: results of a model that was trained anew are its own.
+        identity = {'row': row, 'offset': task.offset, 'budget': task.budget, 'seed': seed,
+                    'episodes': count, 'collected': self.settings.collected,
+                    'model': _sha256(training['model']) if training else None}
+        name = f'{row.replace(" ", "_")}-{seed}-{task.offset}.json'
+        path = self.settings.folder / 'results' / name
+        kept = _kept(path)
+        if kept is not None and kept.get('identity') == identity:
+            return kept
         size = (PEER_PART_STEPS if row in PEERS else PART_STEPS) // task.budget
         parts = [self._part(path.with_stem(f'{path.stem}-from-{first}'), identity, policy,
                             planner, first, size) for first in range(0, count, size)]
@@ -158,7 +160,8 @@ class Benchmark:
     def train_ours(self, row: str, seed: int) -> dict[str, Any]:
         """Train our model; returns `model` (path), `cpu_s`, `steps` and the gates."""
         steps = self.settings.steps
-        path = self.settings.folder / f'{row.replace(" ", "_")}-{seed}-{steps}.safetensors'
+        name = f'{row.replace(" ", "_")}-{seed}-{steps}-{FIT_STEPS}.safetensors'
+        path = self.settings.folder / name
         kept = _kept(path.with_suffix('.json'))
         if kept is not None and path.exists():
             return kept
@@ -239,6 +242,10 @@ def _kept(path: Path) -> dict[str, Any] | None:
         return dict(json.loads(path.read_bytes()))
     except (OSError, ValueError):
         return None
+
+
+def _sha256(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _last_line(path: Path) -> str:
