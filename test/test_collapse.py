@@ -149,7 +149,8 @@ def test_the_default_pays_for_prediction_variance_and_covariance_as_before(drawn
     assert float(terms['variance']) == pytest.approx(float(losses.variance_hinge(latents)))
     assert float(terms['covariance']) == pytest.approx(float(losses.covariance(latents)))
     assert set(terms) == {'prediction', 'variance', 'covariance', 'inverse_dynamics',
-                          'clearance', 'pose_change', 'time_to_reach', 'goal_pose'}
+                          'clearance', 'pose_change', 'time_to_reach', 'goal_pose',
+                          'latent_variable', 'image_reach'}
 
 
 def test_the_target_follows_the_encoder_and_gets_no_gradient(drawn):
@@ -257,5 +258,5 @@ def test_the_comparison_makes_a_row_of_each_and_trains_none_twice(data, tmp_path
     assert wm(command) == 0
     assert (out / 'mcr2.safetensors').stat().st_mtime_ns == made
     capsys.readouterr()
-    assert wm([*command[:2], '--held-out', str(data), *command[4:]]) == 2
+    assert wm([*command[:3], '--held-out', str(data), *command[5:]]) == 2
     assert 'other rooms' in capsys.readouterr().err
