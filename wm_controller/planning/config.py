@@ -74,7 +74,8 @@ class PilotConfig:
     doubt_after_s: float = 1.5
     unreachable_after_s: float = 15.0
     lost_after_s: float = 6.0
-    compare_s: float = 0.8
+    compare_s: float = 1.5
+    picture_share: float = 0.6
     use_memory: bool = True
     keep_candidates: int = 24
     drawn_futures: int = 1

@@ -182,7 +182,10 @@ class Pilot:
         been compared so for a while, it is not held to be reached.
         """
         slack = 1.6 if self._reached else 1.0  # once there, drift does not start it again
-        if distance > slack * self.config.goal_tolerance:
+        tolerance = self.config.goal_tolerance
+        if goal.picture is not None and self._facing_since is None:
+            tolerance *= self.config.picture_share  # the place itself is uncertain by as much
+        if distance > slack * tolerance:
             self._reached, self._facing_since = False, None
             return None
         if goal.yaw is not None and not self._reached:
