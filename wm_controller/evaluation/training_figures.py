@@ -35,7 +35,10 @@ def curves(points: Points, series: Mapping[str, Sequence[float | None]],
         if log:
             axes.set_yscale('log')
         axes.set_xlabel('minutes')
-        if len(series) > 1:
+        if len(series) > 5 and log:  # many: room for their names above the lines
+            axes.set_ylim(top=axes.get_ylim()[1] * 300)
+            axes.legend(fontsize=5.5, ncol=4, loc='upper center', columnspacing=0.8)
+        elif len(series) > 1:
             axes.legend(fontsize=7.5, ncol=2, loc='best')
 
     return chart(draw, SIZE, left=0.13)

@@ -20,7 +20,7 @@ class RobotLimits:
 class SolverConfig:
     """Cross-entropy method: candidates of each round, how many teach the next, and the noise."""
 
-    candidates: tuple[int, ...] = (128, 64, 48)
+    candidates: tuple[int, ...] = (96, 56, 40)
     elites: int = 10
     sigma_v: float = 0.2
     sigma_w: float = 0.7

@@ -126,7 +126,9 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     if not training.complete('action').any():  # nothing said what a command does
         gates.update(passed=False, failed=[*gates['failed'], 'commands'])
     if fabric.is_global_zero:
-        energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
+        energy = None
+        if options.calibrate_surprise:
+            energy, gates['surprise_calibration'] = calibrate_if_enough(model, held_out)
         record = training_record(datasets, options, progress, training, held_out, initial)
         save_bundle(options.output, model, gates=gates, energy_quantiles=quantiles, energy=energy,
                     training=record)

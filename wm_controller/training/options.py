@@ -46,6 +46,8 @@ class TrainingOptions:
     weights: Weights = field(default_factory=Weights)
     regulariser: str = methods.DEFAULT
     processor_time: bool = False  # count `minutes` of the processor, not of the clock
+    # Off: closed loop in other rooms, tables of few rooms held the robot for half of the time.
+    calibrate_surprise: bool = False
     image_reach_fit: int = 0  # steps of `reach_fit` at the end
 
 
