@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 class Future:
     """What N action sequences (N, T, 2) would lead to, in each of P ways that it may go.
 
-    `poses` (N, T + 1, 3) in the frame of the base now, as expected; `clearance` (P, N, S, K) m,
+    `poses` (N, T + 1, 3) in the frame of the base now, in the first; `clearance` (P, N, S, K) m,
     the model's median at the `clearance_steps` (S,); `time_to_reach` (P, N, S) s at those steps,
     or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
     (P, N, S) m: from the base's middle to the nearest thing all round, or None; `time_to_picture`
@@ -43,10 +43,11 @@ class Future:
 
 
 class Imagination:
-    """Rolls the world model out from one state: what is expected, and futures under drawn z.
+    """Rolls the world model out from one state: what is expected, or futures under drawn z.
 
-    `usual_disagreement` (steps,) is what the members of the ensemble differ by on held-out data;
-    `drawn` futures have a z of their own, the same for all candidates, so that these compare.
+    `usual_disagreement` (steps,) is what the members of the ensemble differ by on held-out data.
+    Each of `drawn` futures has a z of its own, the same for all candidates of a plan, so that
+    these compare; the next plan, a tenth of a second later, draws anew.
     """
 
     def __init__(self, model: WorldModel, usual_disagreement: Sequence[float] = (),
@@ -60,12 +61,10 @@ class Imagination:
         self._generator = torch.Generator().manual_seed(seed)
 
     def draw(self, steps: int) -> torch.Tensor | None:
-        """Draw z (P, 1, steps, Z + 1) for one plan: unknown in the first future, then drawn."""
+        """Draw z (P, 1, steps, Z + 1) for one plan; None, for what is expected, without z."""
         if not self._drawn:
             return None
-        drawn = self.model.draw_variable(self._drawn, 1, steps, generator=self._generator)
-        assert drawn is not None
-        return torch.cat([torch.zeros_like(drawn[:1]), drawn])
+        return self.model.draw_variable(self._drawn, 1, steps, generator=self._generator)
 
     @torch.no_grad()
     def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None,
@@ -87,7 +86,7 @@ class Imagination:
     @torch.no_grad()
     def read(self, states: torch.Tensor, changes: torch.Tensor, actions: Floats,
              goal: Floats | None, picture: torch.Tensor | None = None) -> Future:
-        """Read futures off states (P, N, T + 1, S) and the expected pose changes (N, T, 3)."""
+        """Read futures off states (P, N, T + 1, S) and the pose changes (N, T, 3) of the first."""
         count, steps = actions.shape[:2]
         poses = np.zeros((count, steps + 1, 3))
         moves = changes.double().numpy()
