@@ -36,10 +36,10 @@ TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor
                     head_hidden=16, image_reach=True)
 
 
-def test_a_model_without_the_head_is_as_before_and_the_shipped_one_loads():
+def test_only_a_model_that_asks_for_it_has_the_head_and_the_shipped_one_does():
     plain = WorldModel(ModelSpec(architecture=Architecture()))
     assert not [name for name in plain.state_dict() if name.startswith('image_reach')]
-    assert not load_bundle('indoor').spec.architecture.image_reach
+    assert load_bundle('indoor').spec.architecture.image_reach
 
 
 def test_time_to_a_picture_is_in_seconds_and_broadcasts_over_goals():
