@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
+from tiny_training import quiet
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -35,10 +36,6 @@ TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor
                     head_hidden=16)
 SHIPPED = Path(__file__).parents[1] / 'models' / 'indoor.safetensors'
 CHANNELS_TINY = (4, 16, 8)
-
-
-def quiet(*_):
-    pass
 
 
 @pytest.fixture(scope='module')

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
+from tiny_training import quiet, tiny_options
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.part import write_part
@@ -15,7 +16,7 @@ from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.evaluation.imagined import imagine_futures, INFERRED, NO_COMMANDS
 from wm_controller.training import batches, frozen, labels, latent_actions
-from wm_controller.training.loop import train, TrainingOptions
+from wm_controller.training.loop import train
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.latent_actions import CUES, motion_cues
@@ -28,13 +29,7 @@ LENGTH = 18
 
 
 def options(tmp_path, **changes):
-    defaults = {'output': tmp_path / 'model.safetensors', 'steps': 4, 'batch': 8, 'threads': 1,
-                'architecture': TINY, 'half_precision': False}
-    return TrainingOptions(**{**defaults, **changes})
-
-
-def quiet(progress, fraction, terms):
-    pass
+    return tiny_options(tmp_path, TINY, 4, **changes)
 
 
 @pytest.fixture(scope='module')

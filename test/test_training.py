@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
+from tiny_training import quiet, tiny_options
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -18,7 +19,7 @@ from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, losses
 from wm_controller.training.loop import checkpoint_path, train
 from wm_controller.training.objective import Objective
-from wm_controller.training.options import Progress, schedule, TrainingOptions
+from wm_controller.training.options import Progress, schedule
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
 
@@ -27,13 +28,7 @@ TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor
 
 
 def options(tmp_path, **changes):
-    defaults = {'output': tmp_path / 'model.safetensors', 'steps': 12, 'batch': 8, 'threads': 1,
-                'architecture': TINY, 'half_precision': False}
-    return TrainingOptions(**{**defaults, **changes})
-
-
-def quiet(progress, fraction, terms):
-    pass
+    return tiny_options(tmp_path, TINY, **{'steps': 12, **changes})
 
 
 @pytest.fixture(scope='module')

@@ -124,6 +124,7 @@ def _report(runs: Path, outcome: Any, output: Path) -> Path:
 def _model(data: list[Path], options: Any, on_end: Callable[[Any], None]) -> dict[str, Any]:
     """Train the model, write the bundle, return its gates."""
     from wm_controller.training.loop import train as run
+    from wm_controller.training.monitor import has_collapsed
 
     with progress('training', total=1000) as advance:
         shown = 0.0
@@ -131,8 +132,9 @@ def _model(data: list[Path], options: Any, on_end: Callable[[Any], None]) -> dic
         def report(state, fraction, terms):  # type: ignore[no-untyped-def]
             nonlocal shown
             rate = state.frames / max(state.elapsed_s, 1e-6)
+            warning = '  COLLAPSED' if state.curve and has_collapsed(state.curve[-1]) else ''
             advance(1000 * fraction - shown, description=(
-                f'training  prediction {terms.get("prediction", math.nan):.3f}  '
+                f'training{warning}  prediction {terms.get("prediction", math.nan):.3f}  '
                 f'clearance {terms["clearance"]:.3f}  {rate:.0f} frames/s'))
             shown = 1000 * fraction
 

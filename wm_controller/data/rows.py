@@ -35,6 +35,7 @@ class Rows:
         self.first = np.cumsum([0] + [d.n_steps for d in self.datasets])
         self.columns = {name: np.concatenate([d.column(name) for d in self.datasets])
                         for name in columns}
+        self.bearings = self.datasets[0].bearings
         width, height = self.datasets[0].image_size
         self._frame = (height, width, 3)
         self._memory: Pixels | None = None

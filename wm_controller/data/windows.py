@@ -67,7 +67,7 @@ class Windows:
     @property
     def bearings(self) -> NDArray[np.float64]:
         """Directions (K,) of `clearance`, rad; none where the data have no scans."""
-        return np.asarray(self._rows.datasets[0].bearings, np.float64)
+        return self._rows.bearings
 
     def column(self, name: str) -> NDArray[Any]:
         """All rows of a column over all data sets, for statistics."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.safety.geometry import compose, relative
+from wm_controller.safety.geometry import chained, relative
 from wm_controller.training import frozen, latent_actions
 from wm_controller.world_model.model import WorldModel
 
@@ -45,7 +45,7 @@ def imagine_futures(model: WorldModel, windows: Windows, driven_by: str) -> Futu
     error = (model.latent_of(states[:, 1:]) - later).pow(2).mean(-1)
     pose = windows.column('pose')[windows.starts[:, None] + np.arange(windows.length)]
     true = relative(pose[:, OBSERVED - 1], pose[:, -1])
-    guess = chain(changes.double().numpy())
+    guess = chained(changes.double().numpy())[:, -1]
     miss = true - guess
     return Futures(
         error.double().numpy(), (now - later).pow(2).mean(-1).double().numpy(),
@@ -80,12 +80,9 @@ def _given(model: WorldModel, batch: Batch) -> AbstractContextManager[None]:
 def observe(model: WorldModel, batch: Batch) -> Tensor:
     """State (B, S) after the first frames of a batch whose actions are commands or latent."""
     with _given(model, batch):
-        latents = batch[frozen.LATENT]
-        state = model.initial_state(len(latents))
-        for t in range(OBSERVED):
-            state = model.observe(state, latents[:, t], batch['previous_action'][:, t],
-                                  batch['seen_proprio'][:, t])
-        return state
+        seen = slice(OBSERVED)
+        return model.follow(batch[frozen.LATENT][:, seen], batch['previous_action'][:, seen],
+                            batch['seen_proprio'][:, seen])[:, -1]
 
 
 @torch.no_grad()
@@ -97,11 +94,3 @@ def imagine(model: WorldModel, batch: Batch, state: Tensor | None = None) -> tup
     state = observe(model, batch) if state is None else state
     with _given(model, batch):
         return model.imagine(state, batch['action'][:, OBSERVED - 1:-1])
-
-
-def chain(changes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pose (B, 3) after changes (B, T, 3), each in the frame where its step begins."""
-    pose = np.zeros((len(changes), 3))
-    for t in range(changes.shape[1]):
-        pose = compose(pose, changes[:, t])
-    return pose

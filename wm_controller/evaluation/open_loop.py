@@ -24,7 +24,7 @@ from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.evaluation.metrics import absolute_trajectory_error, relative_pose_error
 from wm_controller.evaluation.pictures import PictureScore, summarise_pictures
-from wm_controller.safety.geometry import compose, integrate, relative
+from wm_controller.safety.geometry import chained, integrate, relative
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.recordings import check_fit
@@ -118,7 +118,7 @@ def _predict(
         'error': (expected - later).pow(2).mean(-1).numpy(),
         'later': later.numpy(),
         'still': (latents[:, now : now + 1] - later).pow(2).mean(-1).numpy(),
-        'imagined': _chain(changes[:, :horizon].numpy().astype(np.float64)),
+        'imagined': chained(changes[:, :horizon].numpy().astype(np.float64)),
         'commanded': _dead_reckoned(
             batch['action'][:, now : now + horizon].astype(np.float64), model.spec.step_period_s
         ),
@@ -130,25 +130,15 @@ def observed(
     model: WorldModel, latents: Tensor, action: Tensor, proprio: Tensor, now: int
 ) -> Tensor:
     """State (B,S) after the frames up to `now`, each with the action that led to it."""
-    state = model.initial_state(len(latents))
-    for t in range(now + 1):
-        before = action[:, t - 1] if t else torch.zeros_like(action[:, 0])
-        state = model.observe(state, latents[:, t], before, proprio[:, t])
-    return state
-
-
-def _chain(changes: np.ndarray) -> np.ndarray:
-    """Poses (B,T+1,3) from the change (B,T,3) of each step in the frame where it begins."""
-    poses = np.zeros((changes.shape[0], changes.shape[1] + 1, 3))
-    for t in range(changes.shape[1]):
-        poses[:, t + 1] = compose(poses[:, t], changes[:, t])
-    return poses
+    before = torch.cat([torch.zeros_like(action[:, :1]), action[:, :now]], 1)
+    seen = slice(now + 1)
+    return model.follow(latents[:, seen], before, proprio[:, seen])[:, -1]
 
 
 def _dead_reckoned(actions: np.ndarray, period_s: float) -> np.ndarray:
     """Poses (B,T+1,3) of a robot that does at once what actions (B,T,2) command."""
     still = np.zeros((len(actions), actions.shape[1], 3))
-    return _chain(integrate(still, actions[..., 0], actions[..., 1], period_s))
+    return chained(integrate(still, actions[..., 0], actions[..., 1], period_s))
 
 
 def _error_of_the_mean(scores: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -73,9 +73,7 @@ def _moments(bundle: Bundle, room_seed: int, seed: int) -> list[Moment]:
     room = make_room(room_seed, 'evaluation', people=0)
     robot = Simulator(room, seed=room_seed)
     estimator = Estimator(bundle)
-    calibration = bundle.gates.get('uncertainty', {}) if (
-        bundle.spec.architecture.ensemble > 1) else {}
-    imagination = Imagination(bundle.model, calibration.get('disagreement', ()), seed=seed)
+    imagination = Imagination.of(bundle, seed=seed)
     driver = Driver(robot, rng, bundle.spec.step_period_s)
     found = []
     for frame in range(WARM_FRAMES + STATES_PER_ROOM * BETWEEN_FRAMES):

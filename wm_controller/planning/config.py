@@ -74,8 +74,8 @@ class PilotConfig:
     doubt_after_s: float = 1.5
     unreachable_after_s: float = 15.0
     lost_after_s: float = 6.0
-    compare_s: float = 1.5
-    picture_share: float = 0.6
+    compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
+    picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
     use_memory: bool = True
     keep_candidates: int = 24
     drawn_futures: int = 1

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 import torch
 
-from wm_controller.safety.geometry import compose, relative
+from wm_controller.safety.geometry import chained, relative
 from wm_controller.world_model import uncertainty
+from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.precision import for_imagination
 
@@ -22,16 +23,17 @@ class Future:
     """What N action sequences (N, T, 2) would lead to, in each of P ways that it may go.
 
     `poses` (N, T + 1, 3) in the frame of the base now, in the first; `clearance` (P, N, S, K) m,
-    the model's median at the `clearance_steps` (S,); `time_to_reach` (P, N, S) s at those steps,
-    or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
-    (P, N, S) m: from the base's middle to the nearest thing all round, or None; `time_to_picture`
-    (P, N, S) s until the camera sees what a goal picture shows, or None.
+    the model's median at the `clearance_steps` (S,), None where there is a gap; `time_to_reach`
+    (P, N, S) s at those steps, or None; `disagreement` (N,): of the ensemble, 1 being usual on
+    what it was trained for; `gap` (P, N, S) m: from the base's middle to the nearest thing all
+    round, or None; `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows,
+    or None.
     """
 
     actions: Floats
     poses: Floats
     clearance_steps: NDArray[np.int64]
-    clearance: Floats
+    clearance: Floats | None
     time_to_reach: Floats | None
     disagreement: Floats
     gap: Floats | None = None
@@ -39,7 +41,10 @@ class Future:
 
     def nearest(self) -> Floats:
         """Return the distance (P, N, S) m to the nearest thing: all round, else in the view."""
-        return self.clearance.min(-1) if self.gap is None else self.gap
+        if self.gap is not None:
+            return self.gap
+        assert self.clearance is not None, 'a model has a gap head or a clearance head'
+        return np.asarray(self.clearance.min(-1))
 
 
 class Imagination:
@@ -55,10 +60,16 @@ class Imagination:
         self.model = for_imagination(model)
         self._quick = self.model is not model
         self.period_s = model.spec.step_period_s
-        self.has_clearance = len(model.spec.clearance_bearings) > 0
         self._drawn = drawn if model.spec.architecture.latent_variable else 0
         self._usual = np.asarray(usual_disagreement, float)
         self._generator = torch.Generator().manual_seed(seed)
+
+    @classmethod
+    def of(cls, bundle: Bundle, drawn: int = 1, seed: int = 0) -> 'Imagination':
+        """Imagine with a bundle's model, by what its gates found usual."""
+        calibration = bundle.gates.get('uncertainty', {}) if (
+            bundle.spec.architecture.ensemble > 1) else {}
+        return cls(bundle.model, calibration.get('disagreement', ()), drawn, seed)
 
     def draw(self, steps: int) -> torch.Tensor | None:
         """Draw z (P, 1, steps, Z + 1) for one plan; None, for what is expected, without z."""
@@ -87,18 +98,16 @@ class Imagination:
     def read(self, states: torch.Tensor, changes: torch.Tensor, actions: Floats,
              goal: Floats | None, picture: torch.Tensor | None = None) -> Future:
         """Read futures off states (P, N, T + 1, S) and the pose changes (N, T, 3) of the first."""
-        count, steps = actions.shape[:2]
-        poses = np.zeros((count, steps + 1, 3))
-        moves = changes.double().numpy()
-        for t in range(steps):
-            poses[:, t + 1] = compose(poses[:, t], moves[:, t])
+        steps = actions.shape[1]
+        poses = chained(changes.double().numpy())
         chosen = np.arange(2, steps + 1, 2)
         later = states[:, :, torch.from_numpy(chosen)]
-        reach = gap = to_picture = None
+        clearance = reach = gap = to_picture = None
         with self.precision():
             if self.model.spec.architecture.gap:
                 gap = self.model.gap(later)[..., 1].double().numpy()
-            clearance = self.model.clearance(later)[..., 1, :].double().numpy()
+            else:
+                clearance = self.model.clearance(later)[..., 1, :].double().numpy()
             if goal is not None:
                 local = torch.from_numpy(relative(poses[:, chosen], np.array(
                     [*goal, 0.0]))[..., :2].astype(np.float32))

@@ -57,10 +57,7 @@ class Pilot:
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
-        calibration = bundle.gates.get('uncertainty', {}) if (
-            bundle.spec.architecture.ensemble > 1) else {}
-        self.imagination = Imagination(bundle.model, calibration.get('disagreement', ()),
-                                       self.config.drawn_futures, seed)
+        self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)
         self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
         self._stall = recovery.StallDetector(self.config.stalled_after_s,

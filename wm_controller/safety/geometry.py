@@ -62,6 +62,18 @@ def integrate(pose: ArrayLike, v: ArrayLike, w: ArrayLike, dt: ArrayLike) -> Flo
     return compose(pose, step)
 
 
+def chained(changes: ArrayLike) -> Floats:
+    """Poses (..., T + 1, 3) after changes (..., T, 3), each in the frame where its step begins.
+
+    In the frame of the first pose, which is zero.
+    """
+    steps = np.asarray(changes, float)
+    poses = np.zeros((*steps.shape[:-2], steps.shape[-2] + 1, 3))
+    for t in range(steps.shape[-2]):
+        poses[..., t + 1, :] = compose(poses[..., t, :], steps[..., t, :])
+    return poses
+
+
 def to_parent(pose: ArrayLike, points: ArrayLike) -> Floats:
     """Points (N, 2) given in the frame of `pose` (3,), in the frame that the pose is given in."""
     x, y, yaw = np.asarray(pose, float)

@@ -39,6 +39,19 @@ def read_progress(path: Path) -> dict[str, Any]:
                          'pass --restart') from error
 
 
+def resume(path: Path, identity: dict[str, Any], model: nn.Module,
+           optimizer: torch.optim.Optimizer, refusal: str) -> dict[str, Any]:
+    """Restore what lies at `path` and return its progress, without the identity.
+
+    Raises InputError with `refusal` where its identity is another than the one given.
+    """
+    saved = read_progress(path)
+    if saved.pop('identity') != identity:
+        raise InputError(f'{path}: {refusal}')
+    restore(path, model, optimizer)
+    return saved
+
+
 def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Load weights and moments into a model and optimiser of the same build; raises InputError."""
     state: dict[int, dict[str, torch.Tensor]] = {}

@@ -108,7 +108,4 @@ def _chained(start: Tensor, changes: Tensor) -> Tensor:
 
 
 def _quantiles(model: WorldModel, states: Tensor, gap: Tensor) -> Tensor:
-    guess = model.gap_head(states)
-    target = torch.where(torch.isfinite(gap), gap, torch.nan).log()
-    return sum((losses.pinball(guess[..., i], target, quantile)
-                for i, quantile in enumerate(GAP_QUANTILES)), start=states.new_zeros(()))
+    return losses.quantiles(model.gap_head(states), gap.log(), GAP_QUANTILES, -1)

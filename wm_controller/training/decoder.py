@@ -21,7 +21,6 @@ from torch import nn, Tensor
 
 from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
-from wm_controller.errors import InputError
 from wm_controller.training import augment, batches, checkpoint
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.options import schedule
@@ -102,12 +101,9 @@ def train_decoder(paths: list[Path], options: DecoderOptions, report: Report) ->
         progress, identity = DecoderProgress(), _identity(bundle, datasets, options)
         path = decoder_checkpoint_path(options.output)
         if path.exists() and not options.restart:
-            saved = checkpoint.read_progress(path)
-            if saved.pop('identity') != identity:
-                raise InputError(f'{path}: checkpoint of a decoder for another model, other data '
-                                 'or settings; pass --restart to begin anew')
-            progress = DecoderProgress(**saved)
-            checkpoint.restore(path, decoder, optimizer)
+            progress = DecoderProgress(**checkpoint.resume(
+                path, identity, decoder, optimizer, 'checkpoint of a decoder for another model, '
+                'other data or settings; pass --restart to begin anew'))
 
         def keep() -> None:
             checkpoint.save_checkpoint(path, decoder, optimizer,

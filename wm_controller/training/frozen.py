@@ -141,10 +141,9 @@ def _loss(model: WorldModel, batch: dict[str, Tensor], options: DynamicsOptions)
     if model.latent_actions is not None:
         batch, terms = latent_actions.substitute(model, batch[CUE], batch)
     with latent_actions.as_given(model):
-        state = model.initial_state(len(latents))
-        for t in range(now + 1):
-            state = model.observe(state, latents[:, t], batch['previous_action'][:, t],
-                                  batch['seen_proprio'][:, t])
+        seen = slice(now + 1)
+        state = model.follow(latents[:, seen], batch['previous_action'][:, seen],
+                             batch['seen_proprio'][:, seen])[:, -1]
         states, changes = model.imagine(state, batch['action'][:, now:now + steps])
     error = model.latent_of(states[:, 1:]) - latents[:, now + 1:now + 1 + steps]
     scale = model.pose_change.scale

@@ -54,6 +54,23 @@ def score(objective: Objective, windows: Windows, *, seed: int = 0, sequences: i
     return {**scores, 'window': torch.from_numpy(chosen)}
 
 
+def predicted(objective: Objective, latents: Tensor, states: Tensor, imagined: Tensor,
+              clearance: Tensor, now: int) -> dict[str, Tensor]:
+    """Errors of futures (B, T + 1, S) imagined from frame `now`, beside those of no change.
+
+    Of latents (B, L, E): `error` and `still` (B, T); of clearance (B, L, K) m: `clearance_now`,
+    and `clearance_later` (B, K), of the last step.
+    """
+    model, steps = objective.model, imagined.shape[1] - 1
+    seen = latents[:, now + 1:now + 1 + steps]
+    return {
+        'error': (model.latent_of(imagined[:, 1:]) - seen).pow(2).mean(-1),
+        'still': (latents[:, now:now + 1] - seen).pow(2).mean(-1),
+        'clearance_now': (model.clearance(states[:, now])[:, 1] - clearance[:, now]).abs(),
+        'clearance_later': (model.clearance(imagined[:, -1])[:, 1]
+                            - clearance[:, now + steps]).abs()}
+
+
 def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     model, horizon = objective.model, objective.horizon
     now = horizon.observed + 2 if data['pixels'].shape[1] > horizon.observed + 2 + max(
@@ -62,11 +79,8 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     states = objective.filter(latents, data)
     steps = max(STEPS)
     imagined, changes = model.imagine(states[:, now], data['action'][:, now:now + steps])
-    expected, seen = model.latent_of(imagined[:, 1:]), latents[:, now + 1:now + 1 + steps]
-    error = (expected - seen).pow(2).mean(-1)
-    still = (latents[:, now:now + 1] - seen).pow(2).mean(-1)
+    errors = predicted(objective, latents, states, imagined, data['clearance'], now)
     true_now, true_later = data['clearance'][:, now], data['clearance'][:, now + steps]
-    median = model.clearance(states[:, now])[:, 1]
     ahead = model.clearance(imagined[:, 1:])[..., 1, :]
     true_ahead = data['clearance'][:, now + 1:now + 1 + steps]
     moved = (changes - data['proprio'][:, now + 1:now + 1 + steps, :3])[..., :2].norm(dim=-1)
@@ -75,10 +89,8 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         **coverage.spreads(objective, data, states[:, now], latents, now, steps),
         'commanded': torch.isfinite(data['action'][:, now:now + steps]).all(-1).all(-1),
-        'error': error, 'still': still, 'energy': error[:, 0],
+        **errors, 'energy': errors['error'][:, 0],
         'latents': latents[:, now],
-        'clearance_now': (median - true_now).abs(),
-        'clearance_later': (ahead[:, -1] - true_later).abs(),
         'clearance_ahead': (ahead - true_ahead).abs().nanmean(-1),
         'clearance_ahead_still': (true_now.unsqueeze(1) - true_ahead).abs().nanmean(-1),
         'clearance_still': (true_now - true_later).abs(),
@@ -119,10 +131,10 @@ def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
         'surprise_threshold': float(np.interp(1 - SURPRISE_FALSE_ALARMS,
                                               np.linspace(0, 1, len(quantiles)), quantiles)),
         'surprise_false_alarm_rate': SURPRISE_FALSE_ALARMS,
-        'clearance_error_m': _mean(scores['clearance_now']),
-        'clearance_error_8_steps_m': _mean(scores['clearance_later']),
-        'clearance_no_change_8_steps_m': _mean(scores['clearance_still']),
-        'pose_error_per_step_m': _mean(scores['move_error'], digits=5),
+        'clearance_error_m': mean_of_known(scores['clearance_now']),
+        'clearance_error_8_steps_m': mean_of_known(scores['clearance_later']),
+        'clearance_no_change_8_steps_m': mean_of_known(scores['clearance_still']),
+        'pose_error_per_step_m': mean_of_known(scores['move_error'], digits=5),
         **_goal_pictures(scores['goal_error'], scores['goal_place']),
         'uncertainty': coverage.judge(scores, scores['episode'].numpy()),
         **image_reach.correlations(scores),
@@ -148,10 +160,11 @@ def _goal_pictures(error: Tensor, place: Tensor) -> dict[str, float | None]:
     chosen = (distance > 1.0) & (distance < 3.0)
     constant = (place[chosen] - place[chosen].median(0).values).norm(dim=-1) if bool(
         chosen.any()) else distance[chosen]
-    return {'goal_picture_error_m': _mean(error[chosen]),
-            'goal_picture_constant_m': _mean(constant)}
+    return {'goal_picture_error_m': mean_of_known(error[chosen]),
+            'goal_picture_constant_m': mean_of_known(constant)}
 
 
-def _mean(values: Tensor, digits: int = 4) -> float | None:
+def mean_of_known(values: Tensor, digits: int = 4) -> float | None:
+    """Return the mean of what is finite, None where nothing is."""
     finite = values[torch.isfinite(values)]
     return round(float(finite.mean()), digits) if finite.numel() else None

@@ -33,9 +33,9 @@ def draw_goals(windows: Windows, indices: NDArray[Any],
     ahead = np.exp(rng.uniform(0.0, np.log(REACH_MAX_STEPS), shape)).astype(np.int64)
     goal = np.minimum(seen_from + ahead, stop[:, None] - 1)
     steps = goal[..., None] - (rows[:, None, None] + np.arange(length))
+    pictures = windows.images(goal.reshape(-1))
     return {
-        'reach_pixels': windows.images(goal.reshape(-1)).reshape(
-            *shape, *windows.images(goal[:1, 0]).shape[1:]),
+        'reach_pixels': pictures.reshape(*shape, *pictures.shape[1:]),
         'reach_steps': np.where(steps < 0, np.nan, steps.astype(np.float64)),
         'place': _places(windows, windows.episode[indices]),
     }

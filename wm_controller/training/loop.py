@@ -57,8 +57,8 @@ def train(paths: list[Path], options: TrainingOptions, report: Report,
     """Train on data sets, write the bundle, return its gates.
 
     `report(progress, fraction, terms)` is called about once a second; `on_end` when the bundle is
-    written. Raises InputError where the
-    data do not fit together or the checkpoint beside the output is of another run.
+    written. Raises InputError where the data do not fit together or the checkpoint beside the
+    output is of another run.
     """
     method = methods.method_class(options.regulariser)
     options = replace(options, architecture=method.architecture(options.architecture))
@@ -93,12 +93,9 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
     progress, identity = Progress(), identity_of(datasets, options, initial)
     path = checkpoint_path(options.output)
     if path.exists() and not options.restart:
-        saved = checkpoint.read_progress(path)
-        if saved.pop('identity') != identity:
-            raise InputError(f'{path}: checkpoint of a run with other data or settings; pass '
-                             '--restart to begin anew, or choose another output')
-        progress = Progress(**saved)
-        checkpoint.restore(path, objective, optimizer)
+        progress = Progress(**checkpoint.resume(
+            path, identity, objective, optimizer, 'checkpoint of a run with other data or '
+            'settings; pass --restart to begin anew, or choose another output'))
     elif options.pretrain_minutes > 0:
         if not isinstance(model.encoder, ConvEncoder):
             raise InputError(f'the encoder {options.architecture.encoder!r} is not pre-trained on '

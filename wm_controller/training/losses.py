@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loss terms, each a function of tensors to a scalar, each ignoring rows that are NaN."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -29,6 +31,13 @@ def pinball(predicted: Tensor, target: Tensor, quantile: float) -> Tensor:
     error = torch.where(known, target, predicted.detach()) - predicted
     loss = torch.maximum(quantile * error, (quantile - 1) * error)
     return _mean_over(loss, known)
+
+
+def quantiles(predicted: Tensor, target: Tensor, levels: Sequence[float], dim: int) -> Tensor:
+    """Sum of the quantile regressions that stand beside each other in dimension `dim`."""
+    return sum((pinball(each, target, level)
+                for each, level in zip(predicted.unbind(dim), levels)),
+               start=predicted.new_zeros(()))
 
 
 def smooth_l1(predicted: Tensor, target: Tensor, beta: float = 1.0) -> Tensor:

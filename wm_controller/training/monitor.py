@@ -15,6 +15,7 @@ from torch import Tensor
 from wm_controller.data.windows import Windows
 from wm_controller.training import losses
 from wm_controller.training.batches import assemble
+from wm_controller.training.gates import mean_of_known, predicted
 from wm_controller.training.objective import Objective
 
 WATCHED_STEPS = (1, 4, 8)
@@ -59,8 +60,8 @@ class Monitor:
             'persistence_ratio': {str(k): round(float(ratio[k - 1]), 4) for k in WATCHED_STEPS},
             'effective_rank': round(losses.effective_rank(latents), 1),
             'deviation': round(float(latents.std(0).mean()), 4),
-            'clearance_error_m': _mean(found['clearance_now']),
-            'clearance_error_8_steps_m': _mean(found['clearance_later']),
+            'clearance_error_m': mean_of_known(found['clearance_now']),
+            'clearance_error_8_steps_m': mean_of_known(found['clearance_later']),
         }
 
     def _score(self, part: np.ndarray) -> dict[str, Tensor]:
@@ -73,25 +74,11 @@ class Monitor:
         steps = max(WATCHED_STEPS)
         now = latents.shape[1] - 1 - steps
         imagined, _ = model.imagine(states[:, now], data['action'][:, now:now + steps])
-        seen = latents[:, now + 1:now + 1 + steps]
-        clearance = data['clearance']
-        return {
-            'error': (model.latent_of(imagined[:, 1:]) - seen).pow(2).mean(-1).cpu(),
-            'still': (latents[:, now:now + 1] - seen).pow(2).mean(-1).cpu(),
-            'latents': latents.cpu(),
-            'clearance_now': (model.clearance(states[:, now])[:, 1]
-                              - clearance[:, now]).abs().cpu(),
-            'clearance_later': (model.clearance(imagined[:, -1])[:, 1]
-                                - clearance[:, now + steps]).abs().cpu(),
-        }
+        errors = predicted(objective, latents, states, imagined, data['clearance'], now)
+        return {name: value.cpu() for name, value in {**errors, 'latents': latents}.items()}
 
 
 def has_collapsed(point: dict[str, Any]) -> bool:
     """Whether latents hardly differ from frame to frame: the run is worth nothing."""
     return bool(point['deviation'] < COLLAPSED_DEVIATION
                 or point['effective_rank'] < COLLAPSED_RANK)
-
-
-def _mean(values: Tensor) -> float | None:
-    finite = values[torch.isfinite(values)]
-    return round(float(finite.mean()), 4) if finite.numel() else None

@@ -98,14 +98,8 @@ class Objective(nn.Module):
 
     def filter(self, latents: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Run the state filter over (B, L, E); returns states (B, L, S)."""
-        state = self.model.initial_state(latents.shape[0])
-        proprio = batch.get('seen_proprio', batch['proprio'])
-        states = []
-        for t in range(latents.shape[1]):
-            state = self.model.observe(state, latents[:, t], batch['previous_action'][:, t],
-                                       proprio[:, t])
-            states.append(state)
-        return torch.stack(states, 1)
+        return self.model.follow(latents, batch['previous_action'],
+                                 batch.get('seen_proprio', batch['proprio']))
 
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each term by name, detached."""
@@ -212,9 +206,7 @@ class Objective(nn.Module):
     def _clearance(self, states: Tensor, target: Tensor) -> Tensor:
         log_metres = self.model.clearance_head(states)
         target = target.clamp(CLEARANCE_MIN, self.model.spec.clearance_max).log()
-        return sum((losses.pinball(log_metres[..., i, :], target, quantile)
-                    for i, quantile in enumerate(CLEARANCE_QUANTILES)),
-                   start=states.new_zeros(()))
+        return losses.quantiles(log_metres, target, CLEARANCE_QUANTILES, -2)
 
     def _reach(self, states: Tensor, goal: Tensor, time: Tensor) -> Tensor:
         known = torch.isfinite(goal).all(-1)

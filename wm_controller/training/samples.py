@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 import torch
 
 from wm_controller.data.windows import Windows
-from wm_controller.safety.geometry import compose
+from wm_controller.safety.geometry import chained
 from wm_controller.training.batches import assemble
 from wm_controller.training.objective import Objective
 
@@ -54,7 +54,7 @@ def sample_futures(objective: Objective, held_out: Windows, count: int = 6) -> l
     return [Sample(
         data['pixels'][i, now:].cpu().numpy(), imagined[i].float().cpu().numpy(),
         data['clearance'][i, now:].double().cpu().numpy(), clearance[i].double().cpu().numpy(),
-        _chain(moved[i]), _chain(changes[i].double().cpu().numpy())) for i in range(len(chosen))]
+        chained(moved[i]), chained(changes[i].double().cpu().numpy())) for i in range(len(chosen))]
 
 
 def _lively(windows: Windows, count: int) -> NDArray[np.int64]:
@@ -64,10 +64,3 @@ def _lively(windows: Windows, count: int) -> NDArray[np.int64]:
     effort = action[rows].mean(1) @ (1.0 / np.maximum(action.mean(0), 1e-6))
     edges = np.linspace(0, len(windows), min(count, len(windows)) + 1).astype(int)
     return np.array([a + int(effort[a:b].argmax()) for a, b in zip(edges[:-1], edges[1:])])
-
-
-def _chain(changes: NDArray[np.float64]) -> NDArray[np.float64]:
-    poses = [np.zeros(3)]
-    for change in changes:
-        poses.append(compose(poses[-1], change))
-    return np.array(poses)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Enc: one camera image -> one latent vector, and the map of features it was made from."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import nn, Tensor
 
@@ -21,7 +23,7 @@ class ResidualBlock(nn.Module):
         return nn.functional.silu(x + self.body(x))
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """What every encoder is: pixels (B, 3, H, W), 0..255, to latents (B, E) and a map of features.
 
     `feature_shape` is (C, h, w) of the features, which `GoalPoseHead` compares between views.
@@ -42,9 +44,9 @@ class Encoder(nn.Module):
         """Pixels (B, 3, H, W) with the training data's mean and scale taken out."""
         return (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_scale
 
+    @abstractmethod
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode (B, 3, H, W), values 0..255, to latents (B, E) and features (B, C, h, w)."""
-        raise NotImplementedError
 
 
 class SpatialEncoder(Encoder):

@@ -97,6 +97,16 @@ class WorldModel(nn.Module):
         mean = self.latent_actions.of_command(torch.nan_to_num(action) / self.action_scale)[0]
         return torch.where(known, mean, torch.zeros_like(mean))
 
+    def follow(self, latents: Tensor, before: Tensor, proprio: Tensor) -> Tensor:
+        """States (B, L, S) of sequences from their beginning: latents (B, L, E), the actions
+        (B, L, 2) that led to each, and proprio (B, L, 5).
+        """
+        state, states = self.initial_state(len(latents)), []
+        for t in range(latents.shape[1]):
+            state = self.observe(state, latents[:, t], before[:, t], proprio[:, t])
+            states.append(state)
+        return torch.stack(states, 1)
+
     def predict(self, state: Tensor, action: Tensor) -> Tensor:
         """Carry states (..., S) one step forward under actions (..., 2) in m/s and rad/s."""
         return self.predictor(state, self.condition(action))
