@@ -28,7 +28,7 @@ TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor
 
 
 def options(tmp_path, **changes):
-    return tiny_options(tmp_path, TINY, **{'steps': 12, **changes})
+    return tiny_options(tmp_path, **{'architecture': TINY, 'steps': 12, **changes})
 
 
 @pytest.fixture(scope='module')
