@@ -333,7 +333,8 @@ def test_surprise_slows_and_then_holds_until_the_operator_says_go():
         return line.verdict
 
     assert run(1.0, 0.4).v == pytest.approx(0.4)
-    assert run(1.0, 0.7).v == pytest.approx(0.4 * 0.65)
+    share = math.log(0.5 / 0.3) / math.log(0.5 / 0.1)  # of the way in rarity, not in level
+    assert run(1.0, 0.7).v == pytest.approx(0.4 * (1 - 0.7 * share))
     assert line.verdict.reasons == ('surprise',)
     assert run(1.0, 0.95).v == 0.0
     assert run(1.0, 0.0).mode == 'hold', 'calm again, and still waiting'

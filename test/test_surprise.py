@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Surprise: debounce and hysteresis, conformal quantiles, tails."""
 
+from dataclasses import replace
 import math
 import subprocess
 import sys
@@ -97,7 +98,8 @@ def test_false_alarms_stay_below_what_is_stated_for_any_number_of_scores(count, 
 
 
 def test_surprise_rises_from_nought_to_the_highest_level_that_can_be_shown():
-    table = Quantiles.of(np.arange(1000.0))
+    calibrated = Quantiles.of(np.arange(1000.0))
+    table = replace(calibrated, tail=0.0)
     assert table.surprise(-1.0) == 0.0 and table.surprise(1e9) == pytest.approx(0.999)
     found = [table.surprise(x) for x in np.linspace(-10, 1010, 200)]
     assert found == sorted(found)
@@ -105,6 +107,22 @@ def test_surprise_rises_from_nought_to_the_highest_level_that_can_be_shown():
     assert table.surprise(table.threshold(0.99) + 1e-9) >= 0.99 > table.surprise(
         table.threshold(0.99) - 1.1)
     assert table.threshold(0.99999) == math.inf
+
+
+def test_beyond_what_was_calibrated_the_tail_goes_on():
+    rng = np.random.default_rng(0)
+    table = Quantiles.of(rng.exponential(2.0, 2000))
+    assert table.tail == pytest.approx(2.0, rel=0.4)
+    for level in (0.9999, 0.99999, 0.999999):
+        threshold = table.threshold(level)
+        assert threshold == pytest.approx(-2.0 * math.log(1 - level), rel=0.35)
+        assert table.surprise(threshold) == pytest.approx(level, rel=1e-9)
+    scores = np.linspace(0, 60, 400)
+    found = [table.surprise(score) for score in scores]
+    assert found == sorted(found) and found[-1] <= 1.0
+    assert table.threshold(1.0) == math.inf
+    constant = Quantiles.of(np.ones(200))
+    assert constant.tail == 0.0 and constant.surprise(5.0) == constant.levels[-1]
 
 
 def test_calibration_without_scores_is_refused():

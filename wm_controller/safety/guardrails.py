@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+import math
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from wm_controller.safety.limits import Limits
 from wm_controller.safety.tracking import Command, toward, ZERO
 
 SLOWEST = 0.3
+LEAST_SHARE = 1e-12  # 1 less surprise: rarer than that is all the same
 """Share of the speed that is left just below the surprise that holds the robot."""
 CREEP_V, CREEP_W = 0.03, 0.1
 """Measured motion below this (m/s, rad/s) may be noise at standstill."""
@@ -70,8 +72,14 @@ def _surprise(state: State, command: Command) -> Command:
         return ZERO
     if state.source != 'auto' or state.surprise <= slow:
         return command
-    share = min(1.0, (state.surprise - slow) / (hold - slow)) if hold > slow else 1.0
+    span = rarity(hold, slow)
+    share = min(1.0, rarity(state.surprise, slow) / span) if span > 0.0 else 1.0
     return command.scaled(1.0 - (1.0 - SLOWEST) * share)
+
+
+def rarity(level: float, above: float) -> float:
+    """How much rarer, in nats, what exceeds `level` is than what exceeds `above`, both 0..1."""
+    return math.log(max(1.0 - above, LEAST_SHARE) / max(1.0 - level, LEAST_SHARE))
 
 
 def _velocity(state: State, command: Command) -> Command:

@@ -23,6 +23,7 @@ from wm_controller.world_model.surprise import Floats, Quantiles, tail_score
 STEPS = 8        # predictions that are held against a frame: from 1 to so many steps before
 TURN_STEPS = 2   # views so many steps apart, and all nearer ones, are compared for turns
 STILL_FLOOR = 0.002  # of a latent's length: how much counts as no change
+STANDING = (0.01, 0.02)  # m and rad a step: less, by odometry, is standing
 # Channels that see the view change; added up, as events move several of them a little.
 VIEW = ('prediction_1', 'prediction_2', 'clearance', 'inverse_dynamics')
 # What speaks for itself: the view, the turn that camera and odometry disagree on, a frozen view;
@@ -52,7 +53,8 @@ class Evidence:
 
     `prediction` (B, STEPS, E) latents, `clearance` (B, K) log metres, `inverse_dynamics` (B, 2)
     m/s and rad/s by the camera less those by odometry, `turn` (B, TURN_STEPS) log ratios, `still`
-    (B,) log of the change expected over the change seen.
+    (B,) log of the change expected over the change seen, NaN where odometry stands still: whom a
+    guardrail holds against its command sees no change, and that is as it should be.
     """
 
     prediction: Tensor
@@ -108,7 +110,8 @@ class Watch:
             inverse_dynamics=model.inverse_dynamics(before.latent, latent) * model.action_scale
             - moved,
             turn=self._turns(before.views, view, turned),
-            still=((change + floor) / (seen + floor)).log())
+            still=((change + floor) / (seen + floor)).log().masked_fill(
+                _stands(proprio), torch.nan))
         views = torch.cat([view[:, None], before.views[:, :-1]], 1)
         return Trace(state, expected, latent, views, turned), evidence
 
@@ -129,6 +132,11 @@ class Watch:
         return torch.stack([
             self.compass.disagreement(self.compass.matches(before[:, i], now), turned[:, i])
             for i in range(TURN_STEPS)], 1)
+
+
+def _stands(proprio: Tensor) -> Tensor:
+    """Whether the robot did not move by odometry (B, 5), (B,); false where there is none."""
+    return (proprio[:, :2].norm(dim=-1) < STANDING[0]) & (proprio[:, 2].abs() < STANDING[1])
 
 
 @dataclass(frozen=True)
@@ -190,7 +198,8 @@ class EnergyTables:
             'tails': {name: [np.round(grid, 6).tolist(), tail]
                       for name, (grid, tail) in self.tails.items()},
             'published': {'levels': list(self.published.levels),
-                          'values': list(self.published.values)}}
+                          'values': list(self.published.values),
+                          'tail': self.published.tail}}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what is large, by name."""
@@ -210,7 +219,8 @@ class EnergyTables:
                              'anew with `wm train DATA --calibrate`')
         try:
             published = Quantiles(tuple(map(float, data['published']['levels'])),
-                                  tuple(map(float, data['published']['values'])))
+                                  tuple(map(float, data['published']['values'])),
+                                  float(data['published'].get('tail', 0.0)))
             tails = {str(name): (np.asarray(grid, float), float(tail))
                      for name, (grid, tail) in data['tails'].items()}
             return cls(**tensors, turn_gain=float(data['turn_gain']), tails=tails,

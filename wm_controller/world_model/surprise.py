@@ -15,6 +15,7 @@ from wm_controller.errors import InputError
 Floats = NDArray[np.float64]
 DEBOUNCE_S = 0.1   # a score counts once it has lasted so long
 HOLD_S = 0.3       # and goes on counting for so long after it was last seen
+LEAST_EXCESSES = 20  # scores that the tail is measured on
 LEVELS = np.unique(np.round(np.concatenate([
     np.linspace(0, 0.9, 91), np.linspace(0.9, 0.99, 91), np.linspace(0.99, 0.999, 91),
     np.linspace(0.999, 0.9999, 91)]), 6))
@@ -77,10 +78,15 @@ class Quantiles:
 
     For scores exchangeable with the n calibration scores, P(surprise >= level) <= 1 - level for
     every level and every n (Vovk et al., Algorithmic Learning in a Random World, 2005).
+
+    What is rarer than n scores can show is extrapolated: beyond the last value the share falls
+    exponentially with mean excess `tail`, 0: not at all. A robot that sees ten frames a second
+    for hours needs levels that no calibration of an hour can have.
     """
 
     levels: tuple[float, ...]
     values: tuple[float, ...]
+    tail: float = 0.0
 
     @classmethod
     def of(cls, scores: ArrayLike, levels: ArrayLike = LEVELS) -> 'Quantiles':
@@ -91,19 +97,31 @@ class Quantiles:
         wanted = np.asarray(levels, float)
         rank = np.ceil(wanted * (ordered.size + 1) - 1e-9).astype(int)
         kept = (rank >= 1) & (rank <= ordered.size)
-        return cls(tuple(wanted[kept].tolist()), tuple(ordered[rank[kept] - 1].tolist()))
+        base = ordered[max(0, ordered.size - 1 - max(LEAST_EXCESSES, ordered.size // 50))]
+        beyond = ordered[ordered > base] - base
+        return cls(tuple(wanted[kept].tolist()), tuple(ordered[rank[kept] - 1].tolist()),
+                   float(beyond.mean()) if beyond.size else 0.0)
 
     def surprise(self, score: float) -> float:
         """Return the highest level whose value the score exceeds, 0..1; NaN for NaN."""
         if math.isnan(score):
             return math.nan
         index = int(np.searchsorted(self.values, score, side='left'))
-        return self.levels[index - 1] if index else 0.0
+        if index == 0:
+            return 0.0
+        level = self.levels[index - 1]
+        if index < len(self.values) or not self.tail:
+            return level
+        return 1.0 - (1.0 - level) * math.exp(-(score - self.values[-1]) / self.tail)
 
     def threshold(self, level: float) -> float:
         """Return the score above which surprise is at least `level`; inf where none can be."""
         index = int(np.searchsorted(self.levels, level - 1e-12, side='left'))
-        return self.values[index] if index < len(self.values) else math.inf
+        if index < len(self.values):
+            return self.values[index]
+        if not self.values or not self.tail or level >= 1.0:
+            return math.inf
+        return self.values[-1] + self.tail * math.log((1.0 - self.levels[-1]) / (1.0 - level))
 
 
 def tail_score(value: ArrayLike, grid: Sequence[float] | Floats, tail: float) -> Floats:
