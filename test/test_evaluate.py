@@ -15,7 +15,7 @@ import pytest
 
 from drives import small_bundle
 from wm_controller.cli.main import run as wm
-from wm_controller.data.dataset import DatasetWriter
+from wm_controller.data.dataset import Dataset, DatasetWriter
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.errors import InputError
 from wm_controller.evaluation.episodes import LoopSettings, run_episode
@@ -25,7 +25,7 @@ from wm_controller.evaluation.runner import Job, make_guard, policy_factory
 from wm_controller.evaluation.study import run_study, Study
 from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, make_task, next_goal, TaskSpec
 from wm_controller.planning.contract import Plan
-from wm_controller.safety.geometry import integrate
+from wm_controller.safety.geometry import integrate, relative
 from wm_controller.simulation.paths import DistanceField
 from wm_controller.simulation.rooms import make_room
 
@@ -197,6 +197,31 @@ def test_a_study_writes_what_the_contract_promises(tmp_path):
     assert len(done) == 6 == study.drives
     assert summary['success_rate'] == 1.0 and summary['baselines'].keys() == {'straight', 'random'}
     assert json.loads((directory / 'summary.json').read_text())['episodes'] == 2
+
+
+def test_recorded_drives_are_a_data_set_of_what_was_let_through(tmp_path, capsys):
+    drives = tmp_path / 'drives.h5'
+    assert wm(['evaluate', '--planner', 'oracle', '--episodes', '2', '--workers', '1', '--people',
+               '0', '--record', str(drives), '--out', str(tmp_path), '--json']) == 0
+    summary = json.loads(capsys.readouterr().out)
+    with Dataset.open(drives) as data:
+        assert data.n_episodes == 2 and data.n_steps == summary['recorded_steps'] > 20
+        pose, proprio = data.column('pose'), data.column('proprio')
+        action, stamp = data.column('action'), data.column('stamp')
+        assert len(set(data.column('ep_room'))) == 2
+        for episode in range(2):
+            rows = data.steps(episode)
+            assert np.diff(stamp[rows]) == pytest.approx(0.2, abs=1e-6)
+            moved = relative(pose[rows][:-1], pose[rows][1:])
+            assert proprio[rows][1:, :3] == pytest.approx(moved, abs=1e-5)
+            # What was let through is what the wheels then did, but for their lag.
+            driven = moved[:, 0].sum() / 0.2
+            assert driven == pytest.approx(action[rows][:-1, 0].sum(), rel=0.15)
+        assert np.isfinite(data.column('clearance')).all()
+        assert data.pixels[0:2].std() > 5
+    assert wm(['evaluate', '--planner', 'oracle', '--episodes', '1', '--record',
+               str(tmp_path / 'no' / 'x.h5')]) == 2
+    assert 'no such directory' in capsys.readouterr().err
 
 
 def test_a_model_drives_by_camera_alone_to_an_image(tmp_path, capsys):

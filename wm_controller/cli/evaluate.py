@@ -51,6 +51,9 @@ def evaluate(
         0, help='Processes; 0: one per core. A plan is charged its own processor time.', min=0
     ),
     out: Path = typer.Option(Path('runs'), help='Folder that the run folder is made in.'),
+    record: Path | None = typer.Option(
+        None, help='Data set (.h5) to write the drives to: for `wm train`, or its --calibrate.'
+    ),
     video: bool = typer.Option(False, '--video/--no-video', help='Film the first drives.'),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as JSON.'),
 ) -> None:
@@ -80,6 +83,7 @@ def evaluate(
         video=video,
         workers=workers or available_cores(),
         out=out,
+        record=record,
         command='wm ' + shlex.join(sys.argv[1:]),
     )
     with progress(f'driving ({planner})', total=study.drives) as advance:

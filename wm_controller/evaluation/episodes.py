@@ -200,10 +200,12 @@ class _Loop:
 
     def _see(self, now: float) -> None:
         t = self._simulator.time
-        image = self._no_image
-        if self._sees or self._recorder.wants_frame(t):
+        image, log = self._no_image, self._recorder.log
+        if self._sees or self._recorder.wants_frame(t) or (log and log.is_due(now)):
             image = self._simulator.image()
             self._recorder.frame(t, image)
+            if log:
+                log.see(now, image, self._simulator)
         odometry = self._simulator.odometry
         self._planner.offer(Observation(now, image, odometry.pose, odometry.twist))
 
@@ -234,6 +236,8 @@ class _Loop:
                 self._state, self._since = plan.state, now
         verdict = self._guard.step(now, now)
         self._simulator.command(verdict.v, verdict.w)
+        if self._recorder.log:
+            self._recorder.log.admit(verdict.v, verdict.w)
         self._simulator.step(self._settings.tick_s)
         t = self._simulator.time
         admitted = (verdict.v, verdict.w)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from wm_controller.evaluation.drive_log import DriveLog
 from wm_controller.evaluation.metrics import path_efficiency, path_length
 from wm_controller.evaluation.records import Episode, PlanTrace, Task, Trace
 from wm_controller.safety.guardrails import SMOOTHING
@@ -29,6 +30,7 @@ class Keep:
     trace: bool = True
     frame_period_s: float | None = 1.0
     frame_width: int = 160  # px
+    steps: bool = False  # of the model, as rows of a data set
 
     @classmethod
     def film(cls) -> Keep:
@@ -60,6 +62,7 @@ class DriveRecorder:
         self.plans = 0
         self.deadline_misses = 0
         self.goal_frame: bytes | None = None
+        self.log = DriveLog() if self._keep.steps else None
 
     def sample(
         self,
@@ -155,6 +158,7 @@ class DriveRecorder:
             cpu_s=cpu_s,
             end_state=end_state,
             trace=self._trace(poses) if self._keep.trace else None,
+            recording=self.log.finish() if self.log else None,
         )
 
     def _trace(self, poses: np.ndarray) -> Trace:

@@ -6,8 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from wm_controller.evaluation.drive_log import Recording
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,7 @@ class Episode:
     cpu_s: float  # processor time of the whole episode, simulation included
     end_state: str  # the last state that the policy reported
     trace: Trace | None = None
+    recording: Recording | None = None  # of its steps, where they were asked for
 
     @property
     def outcome(self) -> str:

@@ -11,7 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from wm_controller.data.writer import check_output
 from wm_controller.errors import InputError
+from wm_controller.evaluation.drive_log import write_recordings
 from wm_controller.evaluation.floor import Floor
 from wm_controller.evaluation.metrics import summarise
 from wm_controller.evaluation.recorder import Keep
@@ -40,6 +42,7 @@ class Study:
     video: bool = False
     workers: int = 1
     out: Path = Path('runs')
+    record: Path | None = None  # data set of the planner's drives
     command: str = ''
 
     def __post_init__(self) -> None:
@@ -65,11 +68,17 @@ class Study:
 def run_study(study: Study, on_done: Callable[[], None]) -> tuple[Path, dict[str, Any]]:
     """Attempt all drives, write the report, return its folder and the summary."""
     digest, model = _check_model(study)
+    if study.record is not None:
+        check_output(study.record)
     directory = run_directory(study.out, _name(study))  # before hours of work, not after
     try:
         episodes, comparison = _drive(study, model, on_done)
         summary = _summarise(study, digest, episodes, comparison)
         _report(directory, study, summary, episodes, comparison)
+        if study.record is not None:
+            summary['recorded_steps'] = write_recordings(study.record, [
+                (e.task.room_seed, e.task.family, e.recording)
+                for e in episodes if e.recording], study.command)
     except BaseException:
         with contextlib.suppress(OSError):
             directory.rmdir()  # of a run that was cut short nothing is left but what it wrote
@@ -82,7 +91,8 @@ def _drive(
 ) -> tuple[list[Episode], dict[str, dict[str, Any]]]:
     """Attempt all drives; those of the planner, and the baselines' summaries by name."""
     filmed = min(FILMED, study.episodes) if study.video else 0
-    main = Job(study.spec, study.planner, model, settings={'scan': study.scan}, filmed=filmed)
+    main = Job(study.spec, study.planner, model, settings={'scan': study.scan}, filmed=filmed,
+               keep=Keep(steps=study.record is not None))
     jobs = [main]
     for name in study.beside:
         jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN))
