@@ -161,7 +161,8 @@ def small_bundle(path: Path) -> Path:
     spec = ModelSpec(
         clearance_bearings=bearings,
         architecture=Architecture(
-            encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32, head_hidden=16
+            encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
+            head_hidden=16, goal_channels=(8, 8, 8)
         ),
     )
     save_bundle(

@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tiny_training import TINY
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.world_model.bundle import save_bundle
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import Architecture, ModelSpec
+from wm_controller.world_model.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16)
 
 
 def with_decoder(path, channels=(4, 16, 8)):

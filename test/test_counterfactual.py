@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tiny_training import TINY as PLAIN
 from wm_controller.cli.benchmark_ranking import ranking
 from wm_controller.data.dataset import open_all
 from wm_controller.data.schema import CLEARANCE_BEARINGS
@@ -19,10 +20,9 @@ from wm_controller.training.batches import assemble
 from wm_controller.training.counterfactual import draw_things, gap_loss, gaps, random_actions
 from wm_controller.world_model.bundle import save_bundle
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import Architecture, ModelSpec
+from wm_controller.world_model.spec import ModelSpec
 
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16, ensemble=2, latent_variable=2, gap=True)
+TINY = dataclasses.replace(PLAIN, ensemble=2, latent_variable=2, gap=True)
 SPEC = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()), architecture=TINY)
 WALL_X = 3.0
 START = np.array([10.0, -4.0, 0.7])  # where the drive is in odom must not matter

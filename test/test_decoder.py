@@ -11,29 +11,22 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import quiet
+from tiny_training import quiet, TINY
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
 from wm_controller.evaluation.open_loop import score
 from wm_controller.training import batches
-from wm_controller.training.decoder import (
-    CHANNELS,
-    decoder_checkpoint_path,
-    DecoderObjective,
-    DecoderOptions,
-    train_decoder,
-)
+from wm_controller.training.decoder import CHANNELS, DecoderOptions, DecoderPart
 from wm_controller.training.loop import train, TrainingOptions
+from wm_controller.training.part import part_checkpoint, train_part
 from wm_controller.world_model.attach import decoder_of, new_decoder
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import Architecture, ModelSpec
 
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16)
 SHIPPED = Path(__file__).parents[1] / 'models' / 'indoor.safetensors'
 CHANNELS_TINY = (4, 16, 8)
 
@@ -58,6 +51,10 @@ def options(plain, output, **changes):
     return DecoderOptions(**{**defaults, **changes})
 
 
+def train_decoder(data, options, report):
+    return train_part(data, options, DecoderPart, report)
+
+
 def weights(path, decoders=False):
     return {name: value for name, value in load_bundle(path).model.state_dict().items()
             if name.startswith('decoder.') == decoders}
@@ -80,7 +77,7 @@ def test_pictures_have_the_models_size_whatever_it_is(size):
     pictures = decoder.pictures(torch.randn(2, 3, TINY.state), frames)
     assert pictures.shape == (2, 3, *size, 3) and pictures.dtype == torch.uint8
     target = torch.randint(0, 256, (4, *size, 3), dtype=torch.uint8)
-    restored = decoder.normalised(target) * decoder.pixel_scale + decoder.pixel_mean
+    restored = decoder.pixel_scale.undo(decoder.normalised(target))
     torch.testing.assert_close(restored.permute(0, 2, 3, 1), target.float(), atol=1e-3, rtol=0)
 
 
@@ -120,7 +117,7 @@ def test_a_bundle_without_one_says_how_to_add_it(plain):
 
 def test_a_stopped_run_resumes_to_exactly_the_decoder_of_one_that_ran_through(
         data, plain, tmp_path, monkeypatch):
-    import wm_controller.training.decoder as module
+    import wm_controller.training.part as module
 
     train_decoder([data], options(plain, tmp_path / 'through.safetensors'), quiet)
 
@@ -138,11 +135,11 @@ def test_a_stopped_run_resumes_to_exactly_the_decoder_of_one_that_ran_through(
             'monotonic': staticmethod(lambda: 2.0 * next(ticks))}))
         with pytest.raises(Stopped):
             train_decoder([data], broken, stop)
-    assert decoder_checkpoint_path(broken.output).exists() and not broken.output.exists()
+    assert part_checkpoint(broken.output, 'decoder').exists() and not broken.output.exists()
     with pytest.raises(InputError, match='--restart'):
         train_decoder([data], replace(broken, gradient=0.1), quiet)
     train_decoder([data], broken, quiet)
-    assert not decoder_checkpoint_path(broken.output).exists()
+    assert not part_checkpoint(broken.output, 'decoder').exists()
     assert equal(weights(tmp_path / 'through.safetensors', True), weights(broken.output, True))
 
 
@@ -150,12 +147,12 @@ def test_it_learns_to_draw_seen_and_imagined_states(data, plain):
     """One batch over and over: nearer than its mean image, at every step."""
     bundle, opened = load_bundle(plain), open_all([data])
     torch.manual_seed(0)
-    decoder = new_decoder(bundle, CHANNELS_TINY)
-    objective = DecoderObjective(bundle, decoder, options(plain, plain))
+    objective = DecoderPart(bundle, options(plain, plain))
+    decoder = objective.decoder
     batch = batches.Sampler(Windows(opened, 14), 0, 1).sample(4, 0)
     optimizer = torch.optim.AdamW(decoder.parameters(), 1e-2)
     for iteration in range(120):
-        loss, _ = objective(batch, torch.Generator().manual_seed(iteration % 3))
+        loss, _ = objective.loss(batch, torch.Generator().manual_seed(iteration % 3))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -198,11 +195,11 @@ def test_the_command_adds_one_to_a_finished_bundle(data, plain, tmp_path, capsys
 
 def test_the_command_trains_model_and_decoder_and_resumes_in_the_second(
         data, tmp_path, capsys, monkeypatch):
-    import wm_controller.training.decoder as module
+    import wm_controller.training.part as module
 
     output = tmp_path / 'model.safetensors'
     arguments = ['train', str(data), '-o', str(output), '--steps', '4', '--batch', '4',
-                 '--threads', '1', '--json']
+                 '--threads', '1', '--goal-picture-minutes', '0', '--json']
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -217,7 +214,7 @@ def test_the_command_trains_model_and_decoder_and_resumes_in_the_second(
     result = json.loads(capsys.readouterr().out)
     assert result['decoder']['iterations'] == 1 and not result['passed']
     assert equal(model, weights(output)) and load_bundle(output).model.decoder is not None
-    assert not decoder_checkpoint_path(output).exists()
+    assert not part_checkpoint(output, 'decoder').exists()
 
 
 def test_data_of_another_rate_is_refused(plain, tmp_path):

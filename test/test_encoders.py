@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tiny_training import TINY
 from wm_controller.errors import InputError
 from wm_controller.training.collapse.distillation import Distillation
 from wm_controller.world_model import backbones
@@ -16,10 +17,8 @@ from wm_controller.world_model.efficientnet_lite import EfficientNetLite0
 from wm_controller.world_model.encoder_picture import picture_shape
 from wm_controller.world_model.encoders import make_encoder, with_encoder
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import Architecture, ModelSpec
+from wm_controller.world_model.spec import ModelSpec
 
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16)
 PIXELS = torch.randint(0, 256, (2, 72, 96, 3), generator=torch.Generator().manual_seed(0),
                        dtype=torch.uint8)
 

@@ -25,7 +25,7 @@ from wm_controller.nodes.simulator import SimulatorNode
 from wm_controller.resources import find_config
 from wm_controller.safety.geometry import compose
 from wm_controller.training.decoder import CHANNELS
-from wm_controller.world_model.attach import new_decoder, save_with_decoder
+from wm_controller.world_model.attach import new_decoder, save_with_part
 from wm_controller.world_model.bundle import load_bundle
 
 SHIPPED = ROOT / 'models' / 'indoor.safetensors'
@@ -153,7 +153,8 @@ def graph(ros_domain, spawn_node, tmp_path):
     bundle = load_bundle(SHIPPED)
     # What is decoded matters for nothing here but being an image: an untrained decoder does.
     torch.manual_seed(0)
-    save_with_decoder(bundle.path, model, new_decoder(bundle, CHANNELS), CHANNELS, {})
+    save_with_part(bundle.path, model, 'decoder.', new_decoder(bundle, CHANNELS),
+                   {'decoder_channels': list(CHANNELS)}, {}, {})
 
     def arguments(config, *parameters):
         return ['--ros-args', '--params-file', find_config(config),

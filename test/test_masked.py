@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
+from tiny_training import TINY
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
 from wm_controller.training.loop import train, TrainingOptions
@@ -12,10 +13,7 @@ from wm_controller.training.masked import hide_blocks, MaskedOptions, MaskedPred
 from wm_controller.training.statistics import describe
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.encoder import ConvEncoder
-from wm_controller.world_model.spec import Architecture, ModelSpec
-
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16)
+from wm_controller.world_model.spec import ModelSpec
 
 
 @pytest.fixture

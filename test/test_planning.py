@@ -90,7 +90,7 @@ def bundle(tmp_path_factory):
     spec = ModelSpec(
         clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()), architecture=Architecture(
             encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-            head_hidden=16))
+            head_hidden=16, goal_channels=(8, 8, 8)))
     path = tmp_path_factory.mktemp('bundle') / 'small.safetensors'
     save_bundle(path, WorldModel(spec), gates={'passed': True}, training={},
                 energy_quantiles=tuple(np.linspace(0, 3, 101)))
@@ -245,7 +245,7 @@ def test_a_picture_that_resembles_nothing_is_called_lost_and_not_driven_to(bundl
     pilot.set_goal(ImageGoal(np.zeros((72, 96, 3), np.uint8)))
     pilot._goal.scale = 5.0
     states = []
-    for i in range(100):
+    for i in range(260):
         observe(pilot, 0.1 * i, np.zeros(3))
         pilot._goal.scale = 5.0
         states.append(pilot.plan(0.1 * i + 0.05, 0.01).state)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is watched while a model trains, and the page that is left of it."""
 
+from dataclasses import replace
 import json
 import re
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from drawn_world import write_dataset
+from tiny_training import TINY as PLAIN
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -17,10 +19,8 @@ from wm_controller.training.loop import train, TrainingOptions
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.training.samples import sample_futures
 from wm_controller.world_model.bundle import load_bundle
-from wm_controller.world_model.spec import Architecture
 
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16, ensemble=2, latent_variable=2)
+TINY = replace(PLAIN, ensemble=2, latent_variable=2)
 
 
 @pytest.fixture(scope='module')

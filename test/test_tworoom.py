@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
+from tiny_training import TINY as PLAIN
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import Dataset, open_all
 from wm_controller.data.windows import Windows
@@ -32,8 +33,7 @@ from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.reach import REACH_MAX_STEPS
 from wm_controller.world_model.spec import Architecture, ModelSpec
 
-TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-                    head_hidden=16, image_reach=True)
+TINY = replace(PLAIN, image_reach=True)
 
 
 def test_only_a_model_that_asks_for_it_has_the_head_and_the_shipped_one_does():

@@ -113,8 +113,7 @@ def test_what_came_tells_z_in_training_and_the_loss_reaches_every_member():
 
     data = {'pixels': pictures(length), 'action': rows(length, 2), 'proprio': rows(length, 5),
             'previous_action': rows(length, 2), 'clearance': rows(length, 15) + 1,
-            'reach_goal': rows(length, 2), 'reach_time': rows(length), 'goal_pixels': pictures(),
-            'goal_pose': rows(length, 3)}
+            'reach_goal': rows(length, 2), 'reach_time': rows(length)}
     loss, terms = Objective(model, Horizon(), Weights())(data)
     loss.backward()
     assert float(terms['latent_variable']) > 0

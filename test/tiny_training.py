@@ -1,8 +1,12 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Training runs of seconds, for tests: few steps, one thread, nothing said."""
+"""Models and training runs of seconds, for tests: small, few steps, nothing said."""
 
 from wm_controller.training.options import TrainingOptions
+from wm_controller.world_model.spec import Architecture
+
+TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
+                    head_hidden=16)
 
 
 def quiet(*_):

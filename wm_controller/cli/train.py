@@ -3,7 +3,7 @@
 """`wm train`: data sets -> a model bundle with its gates."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 import math
 import os
 from pathlib import Path
@@ -15,7 +15,9 @@ import typer
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
-DECODER_SHARE = 0.15  # of the model's training, added behind it
+# Of the model's training, added behind it.
+GOAL_PICTURE_SHARE = 0.25
+DECODER_SHARE = 0.15
 LATENT_ACTION = 4  # numbers of an action learned from video
 
 
@@ -41,6 +43,11 @@ def train(
     encoder: Annotated[str, typer.Option(
         help='conv (ours), picture (the pixels), or frozen: efficientnet_lite0 or timm/MODEL, '
              'whose weights lie in $WM_BACKBONES.')] = 'conv',
+    goal_picture_minutes: Annotated[float | None, typer.Option(
+        help='Then train what tells where goal pictures were taken; 0: none; default: '
+        f'{GOAL_PICTURE_SHARE:.0%} of --minutes or --steps.')] = None,
+    goal_pictures_of: Annotated[str | None, typer.Option(
+        metavar='BUNDLE', help='Train that alone, for this finished bundle.')] = None,
     decoder_minutes: Annotated[float | None, typer.Option(
         help='Then train a decoder, to look at what is imagined; 0: none; default: '
         f'{DECODER_SHARE:.0%} of --minutes or --steps.')] = None,
@@ -72,11 +79,6 @@ def train(
     if calibrate is not None:
         _calibrate(data, calibrate, output, threads, as_json)
         return
-    if decoder_minutes is not None and decoder_minutes < 0:
-        raise InputError('--decoder-minutes must not be negative; 0 trains none')
-    if decoder_of is not None and decoder_minutes == 0:
-        raise InputError('--decoder-of with --decoder-minutes 0 leaves nothing to do')
-    from wm_controller.training.decoder import decoder_checkpoint_path, DecoderOptions
     from wm_controller.training.options import TrainingOptions
     from wm_controller.world_model.encoders import with_encoder
     from wm_controller.world_model.spec import CURRENT
@@ -87,24 +89,25 @@ def train(
         max_memory_gb=max_memory_gb, regulariser=regulariser, labels=labels,
         pretrain_minutes=pretrain_minutes, architecture=replace(
             with_encoder(CURRENT, encoder), latent_action=LATENT_ACTION if latent_actions else 0))
-    by_steps = steps is not None and decoder_minutes is None
-    for_decoder = DecoderOptions(
-        source=output, output=output, seed=seed, mirror=mirror, threads=threads,
-        restart=restart, max_memory_gb=max_memory_gb,
-        minutes=DECODER_SHARE * minutes if decoder_minutes is None else decoder_minutes,
-        steps=max(1, round(DECODER_SHARE * (steps or 0))) if by_steps else None)
-    if decoder_of is not None:
-        _only_decoder(data, decoder_of, for_decoder, as_json)
+    parts = _parts({'goal_pictures': goal_picture_minutes, 'decoder': decoder_minutes},
+                   {'goal_pictures': goal_pictures_of, 'decoder': decoder_of}, options)
+    if goal_pictures_of or decoder_of:
+        _only_part(data, parts[0], as_json)
         return
-    unfinished = output.exists() and decoder_checkpoint_path(output).exists() and not restart
+    # A run that was stopped in one of the parts goes on there.
+    resumable = output.exists() and not restart
+    begun = [i for i, part in enumerate(parts) if resumable and part.is_begun]
+    parts = parts[begun[0]:] if begun else parts
     ended: list[Any] = []
-    gates = _finished_gates(output) if unfinished else _model(data, options, ended.append)
-    result = {'model': str(output), **gates}
-    # One process of a `torchrun` draws the pictures: it is the small part of the work.
-    if decoder_minutes != 0 and int(os.environ.get('RANK', 0)) == 0:
-        result['decoder'] = _decoder(data, for_decoder)
+    gates = _gates(output) if begun else _model(data, options, ended.append)
+    result: dict[str, Any] = {'model': str(output)}
+    # One process of a `torchrun` trains the parts: they are the small share of the work.
+    if int(os.environ.get('RANK', 0)) == 0:
+        result |= {part.name: part.train_if_possible(data) for part in parts}
+        gates = _gates(output)
+    result |= gates
     if ended:
-        result['report'] = str(_report(runs, ended[0], output))
+        result['report'] = str(_report(runs, replace(ended[0], gates=gates), output))
     emit(result, as_json, _table)
     if not gates['passed']:
         raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
@@ -141,38 +144,96 @@ def _model(data: list[Path], options: Any, on_end: Callable[[Any], None]) -> dic
         return run(data, options, report, on_end)
 
 
-def _finished_gates(output: Path) -> dict[str, Any]:
-    """Gates of a model that is done, where a run was stopped while the decoder was trained."""
+def _gates(output: Path) -> dict[str, Any]:
+    """Gates of a finished bundle, with the figures of its parts."""
     from wm_controller.world_model.bundle import load_bundle
 
     return load_bundle(output).gates
 
 
-def _decoder(data: list[Path], options: Any) -> dict[str, Any]:
-    """Train a decoder into a bundle; returns its record."""
-    from wm_controller.training.decoder import train_decoder
+@dataclass(frozen=True)
+class _PartRun:
+    """A part to train: how, by what, and where its checkpoint lies."""
 
-    with progress('decoder', total=1000) as advance:
-        shown = 0.0
+    name: str
+    options: Any
+    make: Callable[..., Any]
+    term: str  # of its loss, to be shown
 
-        def report(state, fraction, terms):  # type: ignore[no-untyped-def]
-            nonlocal shown
-            advance(1000 * fraction - shown, description=f'decoder  {terms["absolute"]:.3f}')
-            shown = 1000 * fraction
+    @property
+    def is_begun(self) -> bool:
+        """Whether a run of it was stopped half-way."""
+        from wm_controller.training.part import part_checkpoint
 
-        return train_decoder(data, options, report)
+        return part_checkpoint(self.options.output, self.name).exists()
+
+    def train(self, data: list[Path]) -> dict[str, Any]:
+        """Train it into the bundle; returns its record."""
+        from wm_controller.training.part import train_part
+
+        label = self.name.replace('_', ' ')
+        with progress(label, total=1000) as advance:
+            shown = 0.0
+
+            def report(state, fraction, terms):  # type: ignore[no-untyped-def]
+                nonlocal shown
+                advance(1000 * fraction - shown, description=f'{label}  {terms[self.term]:.3f}')
+                shown = 1000 * fraction
+
+            return train_part(data, self.options, self.make, report)
+
+    def train_if_possible(self, data: list[Path]) -> dict[str, Any]:
+        """Train it, or return why the data do not serve for it."""
+        from wm_controller.training.part import NoData
+
+        try:
+            return self.train(data)
+        except NoData as error:
+            return {'skipped': str(error)}
 
 
-def _only_decoder(data: list[Path], source: str, options: Any, as_json: bool) -> None:
-    import dataclasses
-
+def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], options: Any
+           ) -> list[_PartRun]:
+    """What is to be trained behind a model, or for finished bundles; raises InputError."""
+    from wm_controller.training.decoder import DecoderOptions, DecoderPart
+    from wm_controller.training.goal_pictures import GoalPictureOptions, GoalPicturePart
     from wm_controller.world_model.bundle import load_bundle
 
-    bundle = load_bundle(source)
-    record = _decoder(data, dataclasses.replace(options, source=bundle.path))
-    emit({'model': str(options.output), 'decoder': record}, as_json, lambda result: (
-        f'{result["model"]}: decoder of {record["parameters"]} parameters, '
-        f'{record["minutes"]:g} minutes, mean absolute error {record["loss"]["absolute"]:.3f}'))
+    alone = [name for name, source in sources.items() if source]
+    if len(alone) > 1:
+        raise InputError('--goal-pictures-of and --decoder-of: one after the other')
+    found = []
+    for name, settings, make, term, share in (
+            ('goal_pictures', GoalPictureOptions, GoalPicturePart, 'goal_pose',
+             GOAL_PICTURE_SHARE),
+            ('decoder', DecoderOptions, DecoderPart, 'absolute', DECODER_SHARE)):
+        asked, source = minutes[name], sources[name]
+        option = name.rstrip('s').replace('_', '-')
+        if asked is not None and asked < 0:
+            raise InputError(f'--{option}-minutes must not be negative; 0 trains none')
+        if source and asked == 0:
+            raise InputError(f'--{name.replace("_", "-")}-of with --{option}-minutes 0 leaves '
+                             'nothing to do')
+        if asked == 0 or (alone and not source):
+            continue
+        by_steps = options.steps is not None and asked is None
+        found.append(_PartRun(name, settings(
+            source=load_bundle(source).path if source else options.output, output=options.output,
+            initial=options.initial,
+            seed=options.seed, mirror=options.mirror, threads=options.threads,
+            restart=options.restart, max_memory_gb=options.max_memory_gb,
+            minutes=share * options.minutes if asked is None else asked,
+            steps=max(1, round(share * options.steps)) if by_steps else None), make, term))
+    return found
+
+
+def _only_part(data: list[Path], part: _PartRun, as_json: bool) -> None:
+    record = part.train(data)
+    output = part.options.output
+    emit({'model': str(output), part.name: record, 'gates': _gates(output)}, as_json, lambda _: (
+        f'{output}: {part.name.replace("_", " ")}, {record["parameters"]} parameters, '
+        f'{record["minutes"]:g} minutes, {part.term.replace("_", " ")} '
+        f'{record["loss"][part.term]:.3f}'))
 
 
 def _calibrate(data: list[Path], bundle: Path, output: Path, threads: int, as_json: bool) -> None:

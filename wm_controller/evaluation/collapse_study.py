@@ -208,7 +208,6 @@ def _predictions(bundle: Bundle, held_out: Path) -> dict[str, Any]:
         'pose_error_8th_step_m': round(float(scores['move_error_later'].nanmean()), 5),
         'effective_rank': gates['effective_rank'],
         'reach_correlation': gates['reach_correlation'],
-        'goal_picture_error_m': gates['goal_picture_error_m'],
         'passed': gates['passed'],
     }
 

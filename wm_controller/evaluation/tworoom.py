@@ -54,7 +54,7 @@ COLLECTING = {'max_steps': 200, 'action_noise': 2.0, 'repeat_probability': 0.05}
 ARCHITECTURE = Architecture(encoder_channels=(16, 32, 64), latent=64, state=128,
                             predictor_hidden=128, head_hidden=128, image_reach=True)
 HORIZON = Horizon(observed=2, predicted=8, starts=2)
-WEIGHTS = Weights(clearance=0.0, goal_pose=0.0, time_to_reach=0.0)  # there are only pictures
+WEIGHTS = Weights(clearance=0.0, time_to_reach=0.0)  # there are only pictures
 FIT_STEPS = 1200
 
 

@@ -183,6 +183,9 @@ class ControllerNode(ManagedNode):
 
     def _on_goal_image(self, message: Image) -> None:
         image = np.array(read_image(message, 'goal_image'))
+        if not getattr(self._driver, 'takes_pictures', True):
+            raise MessageError(f'goal_image: {self._model} cannot tell where a picture was taken; '
+                               'add that with `wm train DATA --goal-pictures-of`')
         self._drive_to(ImageGoal(image), f'image {image.shape[1]}x{image.shape[0]}')
 
     def _drive_to(self, goal: PoseGoal | ImageGoal, name: str) -> None:

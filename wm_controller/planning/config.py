@@ -73,7 +73,9 @@ class PilotConfig:
     look_around_s: float = 3.0
     doubt_after_s: float = 1.5
     unreachable_after_s: float = 15.0
-    lost_after_s: float = 6.0
+    lost_after_s: float = 2.0
+    look_rounds: int = 2  # turns to find a goal picture again, before it is called lost
+    doubt_picture_s: float = 4.0  # at its place, without recognising it
     compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
     picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
     use_memory: bool = True

@@ -24,7 +24,7 @@ JUMP_M = 0.5           # odometry that moves further in one step is a reset, not
 
 @dataclass(frozen=True)
 class Estimate:
-    """The state (1, S) at `stamp`, the features (1, C, h, w) seen, base pose (3,), surprise.
+    """The state (1, S) at `stamp`, the pixels (1, H, W, 3) seen, base pose (3,), surprise.
 
     `surprise` (0..1) is the conformal quantile of `surprise_score` (nats, steadied); both, and
     `energy` (mean squared error of the latent predicted one step before), are NaN where nothing
@@ -34,7 +34,7 @@ class Estimate:
 
     stamp: float
     trace: Trace
-    features: torch.Tensor
+    pixels: torch.Tensor
     pose: Floats
     twist: Floats | None
     surprise: float
@@ -107,9 +107,10 @@ class Estimator:
         return np.zeros(2)
 
     def encode(self, image: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encode one image (H, W, 3) of any size to a latent (1, E) and features."""
+        """Return the latent (1, E) of an image (H, W, 3) of any size, and its pixels."""
+        pixels = self._pixels(image)
         with torch.no_grad():
-            return self.model.encode_with_features(self._pixels(image))
+            return self.model.encode(pixels), pixels
 
     def _pixels(self, image: NDArray[np.uint8]) -> torch.Tensor:
         height, width = self.spec.image_size
@@ -141,7 +142,7 @@ class Estimator:
     def _updated(self, observation: Observation, before: Estimate | None,
                  jumped: bool) -> Estimate:
         pixels = self._pixels(observation.image)
-        latent, features = self.model.encode_with_features(pixels)
+        latent = self.model.encode(pixels)
         stamp, twist = observation.stamp, observation.twist
         if before is None:
             trace, pose = self._started(observation, pixels, latent)
@@ -151,7 +152,7 @@ class Estimator:
             trace, evidence, pose = self._followed(observation, before, pixels, latent)
             energy = float(evidence.one_step_energy)
             surprise, score = self._surprise(stamp, evidence, energy)
-        return Estimate(stamp, trace, features, np.asarray(pose, float), twist, surprise, score,
+        return Estimate(stamp, trace, pixels, np.asarray(pose, float), twist, surprise, score,
                         energy, before is None, jumped)
 
     def _started(self, observation: Observation, pixels: torch.Tensor,

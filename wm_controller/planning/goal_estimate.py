@@ -1,6 +1,9 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Where the goal is: given as a pose, or estimated from a picture over several frames."""
+"""Where the goal is: given as a pose, or estimated from a picture over several views."""
+
+from collections import deque
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,70 +11,115 @@ import torch
 
 from wm_controller.planning.contract import Goal, ImageGoal, PoseGoal
 from wm_controller.planning.estimator import Estimate, Estimator
-from wm_controller.safety.geometry import compose
+from wm_controller.safety.geometry import compose, wrap_angle
+from wm_controller.world_model.attach import goal_pose_head
 
 Floats = NDArray[np.float64]
-FORGETTING = 0.95
 LOST_M = 1.5     # a picture whose place is less certain than this is not driven to
-CERTAIN_M = 0.5  # nor is it held to be reached while less certain than this,
+CERTAIN_M = 0.25  # nor is it held to be reached where the view itself is less certain than this,
 CERTAIN_FRAMES = 10  # or before so many frames were compared with it
+SAME_VIEW = (0.08, 0.12)  # m and rad: views no further apart say nothing new
+VIEWS = 64       # that are kept
+DRIFT = (0.03, 0.02)  # of odometry: m per metre driven, and per radian turned, since a view
+ROUNDS = 12      # of Weiszfeld's iteration
+
+
+@dataclass(frozen=True)
+class _View:
+    """What one view said: the pose where it began, the picture's pose (3,) in odom, its scale m.
+
+    `way` is how far the robot had driven and turned by then, in DRIFT's metres.
+    """
+
+    pose: Floats
+    seen: Floats
+    scale: float
+    way: float
 
 
 class GoalEstimate:
-    """The goal's place (2,) in odom; for pictures, a mean of what was seen, by precision."""
+    """The goal's place (2,) in odom; for pictures, what most of the views agree on.
+
+    A view's error has a Laplace distribution of its own scale, so the likeliest place is the
+    geometric median of what the views said, weighed by 1 / scale: views that are wrong, but sure
+    of it, are outvoted. The same view seen again adds nothing.
+    """
 
     def __init__(self, goal: Goal, estimator: Estimator) -> None:
+        """Raise InputError for a picture where the model cannot tell where one was taken."""
         self.goal = goal
-        self._estimator = estimator
-        self._features: torch.Tensor | None = None
+        self._pixels: torch.Tensor | None = None
         self.picture: torch.Tensor | None = None  # its latent (1, E)
-        self._sum = np.zeros(2)
-        self._facing = np.zeros(2)
-        self._weight = 0.0
+        self._views: deque[_View] = deque(maxlen=VIEWS)
+        self._way, self._pose = 0.0, np.zeros(3)
         self._seen = 0
-        self.scale = 0.0
+        self.place: Floats | None = None  # (2,) m in odom, None before a picture was compared
+        self.yaw: float | None = None  # at the goal, rad in odom: asked for, or what it shows
+        self.scale = 0.0       # m: how far off the place may be
+        self.view_scale = 0.0  # and by the newest view alone
         if isinstance(goal, ImageGoal):
-            self.picture, self._features = estimator.encode(goal.image)
-            self.scale = float('inf')
+            self._compare = goal_pose_head(estimator.model)
+            self.picture, self._pixels = estimator.encode(goal.image)
+            self.scale = self.view_scale = float('inf')
+        else:
+            self.place, self.yaw = np.array([goal.x, goal.y]), goal.yaw
 
     def update(self, estimate: Estimate) -> None:
         """Compare the picture with what is seen now."""
-        if self._features is None:
+        if self._pixels is None:
             return
         with torch.no_grad():
-            x, y, cos, sin, log_scale = self._estimator.model.goal_pose(
-                estimate.features, self._features)[0].tolist()
+            x, y, cos, sin, log_scale = self._compare(estimate.pixels, self._pixels)[0].tolist()
         seen = compose(estimate.pose, np.array([x, y, np.arctan2(sin, cos)]))
-        weight = float(np.exp(-2 * np.clip(log_scale, -4, 3)))
-        self._seen += 1
-        self._sum = FORGETTING * self._sum + weight * seen[:2]
-        self._facing = FORGETTING * self._facing + weight * np.array(
-            [np.cos(seen[2]), np.sin(seen[2])])
-        self._weight = FORGETTING * self._weight + weight
-        self.scale = float(np.exp(log_scale)) if not np.isfinite(self.scale) else (
-            0.8 * self.scale + 0.2 * float(np.exp(log_scale)))
+        self.view_scale = float(np.exp(np.clip(log_scale, -4, 3)))
+        if self._seen:
+            self._way += float(np.dot(DRIFT, _apart(self._pose, estimate.pose)))
+        self._pose, self._seen = estimate.pose, self._seen + 1
+        anchor = estimate.pose
+        if self._views and all(np.less(_apart(self._views[-1].pose, anchor), SAME_VIEW)):
+            anchor = self._views.pop().pose  # still that view: it began there
+        self._views.append(_View(anchor, seen, self.view_scale, self._way))
+        self._agree()
+
+    def refute(self) -> None:
+        """Forget what was seen: where it should be, it is not."""
+        self._views.clear()
+        self._seen = 0
+        self.place, self.yaw, self.scale = None, None, float('inf')
+
+    def _agree(self) -> None:
+        seen = np.array([view.seen for view in self._views])
+        scale = np.array([view.scale + self._way - view.way for view in self._views])
+        weight = 1.0 / scale
+        # From the view that others agree with most: Weiszfeld's iteration leaves a crowd slowly.
+        between = np.hypot(*(seen[:, None, :2] - seen[None, :, :2]).transpose(2, 0, 1))
+        place = seen[(between @ weight).argmin(), :2]
+        for _ in range(ROUNDS):
+            # Near a view its weight would grow without end: within its scale it is all the same.
+            distance = np.hypot(*(seen[:, :2] - place).T)
+            share = weight / np.maximum(distance, 0.1 * scale)
+            place = share @ seen[:, :2] / share.sum()
+        distance = np.hypot(*(seen[:, :2] - place).T)
+        # Views that say something else have no say in where the picture looks.
+        trusted = weight * np.exp(-distance / scale)
+        facing = trusted @ np.stack([np.cos(seen[:, 2]), np.sin(seen[:, 2])], -1)
+        self.place, self.yaw = place, float(np.arctan2(facing[1], facing[0]))
+        order = distance.argsort()
+        half = np.searchsorted(weight[order].cumsum(), 0.5 * weight.sum())
+        self.scale = max(float(scale.min()), float(distance[order][half]))
 
     @property
     def known(self) -> bool:
         """Whether the place is known well enough to drive there, and see better on the way."""
-        return isinstance(self.goal, PoseGoal) or self.scale < LOST_M
+        return self.place is not None and self.scale < LOST_M
 
     @property
     def certain(self) -> bool:
-        """Whether the place is known well enough to say that it is reached."""
+        """Whether what is seen now is known well enough to say that the goal is reached."""
         return isinstance(self.goal, PoseGoal) or (
-            self.scale < CERTAIN_M and self._seen >= CERTAIN_FRAMES)
+            self.view_scale < CERTAIN_M and self._seen >= CERTAIN_FRAMES)
 
-    @property
-    def place(self) -> Floats | None:
-        """(2,) m in odom, None before a picture was compared with anything."""
-        if isinstance(self.goal, PoseGoal):
-            return np.array([self.goal.x, self.goal.y])
-        return self._sum / self._weight if self._weight > 0 else None
 
-    @property
-    def yaw(self) -> float | None:
-        """Heading at the goal, rad in odom: as asked for, or the one that the picture shows."""
-        if isinstance(self.goal, PoseGoal):
-            return self.goal.yaw
-        return float(np.arctan2(self._facing[1], self._facing[0])) if self._weight > 0 else None
+def _apart(one: Floats, other: Floats) -> tuple[float, float]:
+    """How far two poses (3,) lie apart: m, rad."""
+    return (float(np.hypot(*(one - other)[:2])), abs(float(wrap_angle(one[2] - other[2]))))

@@ -80,6 +80,7 @@ class Pilot:
         self._uncertain_since: float | None = None
         self._reached = False
         self._facing_since: float | None = None
+        self._looked_round = 0
         self._look_until, self._look_turn = -math.inf, 1.0
         self._stuck.reset()
         self._stall.reset()
@@ -93,9 +94,19 @@ class Pilot:
         self._start_anew()
 
     def set_goal(self, goal: Goal | None) -> None:
-        """Head for a goal from now on; None stops. What was seen is remembered."""
-        self._goal = None if goal is None else GoalEstimate(goal, self.estimator)
+        """Head for a goal from now on; None stops. What was seen is remembered.
+
+        Raises InputError, and stops, for a picture where not `takes_pictures`.
+        """
+        self._goal = None
         self._start_anew()
+        if goal is not None:
+            self._goal = GoalEstimate(goal, self.estimator)
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the model can tell where a goal picture was taken."""
+        return self.bundle.model.goal_pose is not None
 
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
@@ -142,6 +153,8 @@ class Pilot:
                  deadline: float) -> Plan:
         place = goal.place
         stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
+        if goal.picture is not None and now < self._look_until:
+            return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
         if place is None:
             return replace(stopped, state='planning')
         distance = float(np.hypot(*(place - estimate.pose[:2])))
@@ -150,6 +163,8 @@ class Pilot:
         if arrived is not None:
             return replace(stopped, **arrived)
         if self._lost(goal, now):
+            if self._look_round(goal, now):
+                return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
             return replace(stopped, state='lost')
         situation = self._situation(estimate, place, now)
         if self._unreachable(situation, now):
@@ -160,8 +175,7 @@ class Pilot:
             v, w = recovery.back_off(estimate.pose, self.memory, self.config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf)
         if now < self._look_until:
-            turn = 0.6 * self.config.limits.max_w * self._look_turn
-            return replace(stopped, w=turn, state='planning', cost=math.inf)
+            return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
         if self._stall.update(now, estimate.pose):
             # Nothing imagined is better than staying: what is remembered must be wrong. Doubt it,
             # and look round for what is really there.
@@ -196,10 +210,30 @@ class Pilot:
         standing_s = now - self._facing_since
         compared = goal.picture is None or standing_s >= self.config.compare_s
         if not self._reached and not (compared and goal.certain):
-            lost = standing_s > self.config.lost_after_s
-            return {'state': 'lost' if lost else 'planning'}
+            if standing_s <= self.config.doubt_picture_s:
+                return {'state': 'planning'}
+            if self._look_round(goal, now):
+                return {'state': 'planning', 'w': self._look_speed}
+            return {'state': 'lost'}
         self._reached = True
         return {'state': 'reached'}
+
+    @property
+    def _look_speed(self) -> float:
+        return 0.6 * self.config.limits.max_w * self._look_turn
+
+    def _look_round(self, goal: GoalEstimate, now: float) -> bool:
+        """Forget where a picture was thought to be and begin a whole turn to see it anew.
+
+        False where that was done often enough.
+        """
+        if goal.picture is None or self._looked_round >= self.config.look_rounds:
+            return False
+        self._looked_round += 1
+        goal.refute()
+        self._facing_since = self._uncertain_since = None
+        self._look_until = now + 2 * math.pi / abs(self._look_speed)
+        return True
 
     def _lost(self, goal: GoalEstimate, now: float) -> bool:
         if goal.known:

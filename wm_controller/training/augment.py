@@ -11,10 +11,10 @@ Batch = dict[str, Tensor]
 PERMUTATIONS = tuple(permutations(range(3)))  # the first changes nothing
 
 
-def jitter_colours(pixels: Tensor, generator: torch.Generator) -> Tensor:
+def jitter_colours(pixels: Tensor, generator: torch.Generator, flicker: float = 0.03) -> Tensor:
     """Vary brightness, contrast and colour of (B, L, H, W, 3), alike within each sequence.
 
-    Returns float32 in 0..255. Light flickers a little from frame to frame, as exposure does.
+    Returns float32 in 0..255. Light flickers from frame to frame by a share, as exposure does.
     """
     batch, length = pixels.shape[:2]
 
@@ -22,7 +22,8 @@ def jitter_colours(pixels: Tensor, generator: torch.Generator) -> Tensor:
         value = torch.rand(*shape, generator=generator, device='cpu') * (high - low) + low
         return value.to(pixels.device)
 
-    gain = uniform(0.7, 1.3, batch, 1, 1, 1, 1) * uniform(0.97, 1.03, batch, length, 1, 1, 1)
+    gain = uniform(0.7, 1.3, batch, 1, 1, 1, 1) * uniform(
+        1 - flicker, 1 + flicker, batch, length, 1, 1, 1)
     colour = uniform(0.85, 1.15, batch, 1, 1, 1, 3)
     offset = uniform(-20, 20, batch, 1, 1, 1, 1)
     contrast = uniform(0.75, 1.25, batch, 1, 1, 1, 1)
@@ -50,7 +51,7 @@ def exchange_colours(batch: Batch, generator: torch.Generator, share: float = 0.
 
 
 def _pictures(batch: Batch) -> list[str]:
-    return [key for key in ('pixels', 'goal_pixels', 'reach_pixels') if key in batch]
+    return [key for key in ('pixels', 'reach_pixels') if key in batch]
 
 
 def mirror(batch: Batch, chosen: Tensor) -> Batch:
@@ -67,7 +68,8 @@ def mirror(batch: Batch, chosen: Tensor) -> Batch:
     result = dict(batch)
     for key in _pictures(batch):
         result[key] = flip_chosen(batch[key], batch[key].ndim - 2)
-    result['clearance'] = choose(batch['clearance'], batch['clearance'].flip(-1))
+    if 'clearance' in batch:
+        result['clearance'] = choose(batch['clearance'], batch['clearance'].flip(-1))
     signs = {'action': (1, -1), 'previous_action': (1, -1), 'proprio': (1, -1, -1, 1, -1),
              'reach_goal': (1, -1), 'goal_pose': (1, -1, -1), 'things': (1, -1),
              'trail': (1, -1, -1)}

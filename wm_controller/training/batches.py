@@ -10,14 +10,10 @@ import torch
 from torch import Tensor
 
 from wm_controller.data.windows import Windows
-from wm_controller.safety.geometry import relative, wrap_angle
+from wm_controller.safety.geometry import relative
 from wm_controller.training.counterfactual import draw_things
 from wm_controller.training.image_reach import draw_goals
 
-GOAL_PICTURE_MAX_M = 4.0    # a goal picture is taken no further away
-GOAL_PICTURE_MAX_TURN = 1.3  # and turned by no more, rad: the views could share nothing
-GOAL_PICTURE_DRAWS = 64
-IN_SIGHT = 0.8  # rad: no further aside, and turned by no more, a picture shows what is seen
 LABELLED_SHARE = 0.125  # of the windows drawn, at least, know their commands if any do
 NEAR_M = 0.5  # nearer than this, surfaces fill the view and are hard to judge
 
@@ -80,15 +76,10 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     goal[steps < 1] = np.nan
     period = columns['stamp'][:, 1] - columns['stamp'][:, 0]
 
-    picture_row = _goal_pictures(pose, rows + length // 2, first, stop, rng)
-    picture_pose = relative(pose[all_rows], pose[picture_row][:, None, :])
-    picture_pose[~_comparable(picture_pose)] = np.nan
-
     arrays = {
         'pixels': columns['pixels'], 'action': columns['action'], 'previous_action': before,
         'proprio': columns['proprio'], 'clearance': columns['clearance'],
         'reach_goal': goal, 'reach_time': steps * period[:, None],
-        'goal_pixels': windows.images(picture_row), 'goal_pose': picture_pose,
     }
     if image_reach:
         arrays.update(draw_goals(windows, indices, rng))
@@ -97,31 +88,3 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     return {name: torch.from_numpy(np.ascontiguousarray(
         values if values.dtype == np.uint8 else values.astype(np.float32)))
         for name, values in arrays.items()}
-
-
-def _comparable(relative_pose: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether a picture at this relative pose (..., 3) may share something with the view."""
-    distance = np.hypot(relative_pose[..., 0], relative_pose[..., 1])
-    return np.asarray((distance <= GOAL_PICTURE_MAX_M) & (
-        np.abs(wrap_angle(relative_pose[..., 2])) <= GOAL_PICTURE_MAX_TURN))
-
-
-def _goal_pictures(pose: NDArray[Any], middle: NDArray[Any], first: NDArray[Any],
-                   stop: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw a row (B,) of the same drive for each window: of any time, all distances alike.
-
-    Half of them, where the drive has such, lie in sight: that is where people take goal pictures.
-    """
-    drawn = first[:, None] + (rng.random((len(middle), GOAL_PICTURE_DRAWS)) * (
-        stop - first)[:, None]).astype(np.int64)
-    seen_from = relative(pose[middle][:, None, :], pose[drawn])
-    distance = np.hypot(seen_from[..., 0], seen_from[..., 1])
-    wanted = rng.uniform(0, GOAL_PICTURE_MAX_M, (len(middle), 1))
-    # A drive without odometry has distances that are NaN: any row does, none is scored.
-    miss = np.nan_to_num(np.abs(distance - wanted), nan=0.0)
-    miss[~_comparable(np.nan_to_num(seen_from))] += 100.0
-    aside = np.abs(np.arctan2(seen_from[..., 1], seen_from[..., 0])) > IN_SIGHT
-    turned = np.abs(wrap_angle(seen_from[..., 2])) > IN_SIGHT
-    asked = rng.random((len(middle), 1)) < 0.5
-    miss[asked & (aside | turned)] += 10.0
-    return np.asarray(drawn[np.arange(len(middle)), miss.argmin(1)])

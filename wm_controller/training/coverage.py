@@ -7,6 +7,7 @@ interval to hold what it promises (split conformal prediction, Lei et al. 2018);
 says whether it does.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,12 @@ def _calibrate(error: Tensor, deviation: Tensor, calibrate: Tensor) -> dict[str,
         rows['coverage_raw'].append(float((ratio[other.numpy()] <= NORMAL_INTERVAL).mean()))
         rows['factor'].append(factor)
         rows['coverage'].append(float((ratio[other.numpy()] <= factor).mean()))
-        rows['rank_correlation'].append(float(spearmanr(
-            e[other].mean(-1).numpy(), d[other].mean(-1).numpy()).statistic))
+        rows['rank_correlation'].append(_rank_correlation(e[other].mean(-1), d[other].mean(-1)))
     return {name: [round(value, 4) for value in values] for name, values in rows.items()}
+
+
+def _rank_correlation(error: Tensor, deviation: Tensor) -> float:
+    """NaN where one of the two does not vary: a head that was not trained, or one member alone."""
+    if any(float(values.min()) == float(values.max()) for values in (error, deviation)):
+        return math.nan
+    return float(spearmanr(error.numpy(), deviation.numpy()).statistic)

@@ -75,7 +75,7 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     model, horizon = objective.model, objective.horizon
     now = horizon.observed + 2 if data['pixels'].shape[1] > horizon.observed + 2 + max(
         STEPS) else data['pixels'].shape[1] - 1 - max(STEPS)
-    latents, features = objective.encode(data['pixels'])
+    latents, _ = objective.encode(data['pixels'])
     states = objective.filter(latents, data)
     steps = max(STEPS)
     imagined, changes = model.imagine(states[:, now], data['action'][:, now:now + steps])
@@ -85,7 +85,6 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
     true_ahead = data['clearance'][:, now + 1:now + 1 + steps]
     moved = (changes - data['proprio'][:, now + 1:now + 1 + steps, :3])[..., :2].norm(dim=-1)
     goal = data['reach_goal'][:, now]
-    guess = objective.goal_pose(features[:, now], objective.encode(data['goal_pixels'])[1])
     return {
         **coverage.spreads(objective, data, states[:, now], latents, now, steps),
         'commanded': torch.isfinite(data['action'][:, now:now + steps]).all(-1).all(-1),
@@ -98,8 +97,6 @@ def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
         'reach_distance': goal.norm(dim=-1),
         'reach_guess': model.time_to_reach(states[:, now], torch.nan_to_num(goal)),
         'reach_time': data['reach_time'][:, now],
-        'goal_error': (guess[:, :2] - data['goal_pose'][:, now, :2]).norm(dim=-1),
-        'goal_place': data['goal_pose'][:, now, :2],
         **image_reach.score(objective, states[:, now], imagined[:, -1], data, now, steps),
     }
 
@@ -135,7 +132,6 @@ def _gates(scores: dict[str, Tensor], quantiles: np.ndarray) -> dict[str, Any]:
         'clearance_error_8_steps_m': mean_of_known(scores['clearance_later']),
         'clearance_no_change_8_steps_m': mean_of_known(scores['clearance_still']),
         'pose_error_per_step_m': mean_of_known(scores['move_error'], digits=5),
-        **_goal_pictures(scores['goal_error'], scores['goal_place']),
         'uncertainty': coverage.judge(scores, scores['episode'].numpy()),
         **image_reach.correlations(scores),
         'sequences': int(scores['error'].shape[0]),
@@ -152,16 +148,6 @@ def _reach_correlation(scores: dict[str, Tensor]) -> float | None:
         return None
     result = spearmanr(scores['reach_guess'][known].numpy(), scores['reach_time'][known].numpy())
     return round(float(result.statistic), 4)
-
-
-def _goal_pictures(error: Tensor, place: Tensor) -> dict[str, float | None]:
-    """Error of the places of pictures taken 1 to 3 m away, beside that of the best constant."""
-    distance = place.norm(dim=-1)
-    chosen = (distance > 1.0) & (distance < 3.0)
-    constant = (place[chosen] - place[chosen].median(0).values).norm(dim=-1) if bool(
-        chosen.any()) else distance[chosen]
-    return {'goal_picture_error_m': mean_of_known(error[chosen]),
-            'goal_picture_constant_m': mean_of_known(constant)}
 
 
 def mean_of_known(values: Tensor, digits: int = 4) -> float | None:

@@ -207,8 +207,6 @@ def _augmented(data: dict[str, torch.Tensor], generator: torch.Generator,
         data = augment.exchange_colours(data, generator)
     if options.jitter_colours:
         data['pixels'] = augment.jitter_colours(data['pixels'], generator)
-        data['goal_pixels'] = augment.jitter_colours(data['goal_pixels'].unsqueeze(1),
-                                                     generator).squeeze(1)
         if 'reach_pixels' in data:
             data['reach_pixels'] = augment.jitter_colours(data['reach_pixels'], generator)
     blind = torch.rand(options.batch, 1, 1, generator=generator) < options.proprio_dropout

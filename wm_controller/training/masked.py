@@ -126,7 +126,7 @@ def pretrain(encoder: ConvEncoder, windows: Windows, options: MaskedOptions,
     """
     torch.manual_seed(options.seed)
     task = MaskedPrediction(encoder, min(options.frames, windows.length))
-    task.to(encoder.pixel_mean.device).train()
+    task.to(encoder.pixel_scale.mean.device).train()
     trained = [p for p in task.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, options.learning_rate,
                                   weight_decay=options.weight_decay)
@@ -165,8 +165,9 @@ def _draw(windows: Windows, rng: np.random.Generator, options: MaskedOptions, fr
     images = windows.images(rows.ravel())
     images = images.reshape(*rows.shape, *images.shape[1:])
     generator = torch.Generator().manual_seed(int(rng.integers(2 ** 31)))
-    pixels = jitter_colours(torch.from_numpy(images).to(encoder.pixel_mean.device), generator)
-    return (pixels.permute(0, 1, 4, 2, 3) - encoder.pixel_mean) / encoder.pixel_scale
+    device = encoder.pixel_scale.mean.device
+    pixels = jitter_colours(torch.from_numpy(images).to(device), generator)
+    return encoder.pixel_scale(pixels.permute(0, 1, 4, 2, 3))
 
 
 def _done(options: MaskedOptions, step: int, elapsed_s: float) -> float:

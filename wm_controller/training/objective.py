@@ -18,7 +18,6 @@ from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
 REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest that is possible
-GOAL_VIEWS = 2  # frames of a sequence that are compared with its goal picture
 FREE_NATS = 0.1  # per dimension of z and step
 
 
@@ -36,7 +35,6 @@ class Weights:
     clearance: float = 4.0
     pose_change: float = 2.0
     time_to_reach: float = 0.1
-    goal_pose: float = 2.0
     latent_variable: float = 0.01
     sigreg: float = 0.05
     mmcr: float = 8.0
@@ -63,8 +61,7 @@ class Objective(nn.Module):
 
     A batch holds `pixels` (B, L, H, W, 3), `action` and `previous_action` (B, L, 2), `proprio`
     (B, L, 5) with `seen_proprio`, what of it the filter is shown, `clearance` (B, L, K),
-    `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s, `goal_pixels`
-    (B, H, W, 3) and `goal_pose` (B, L, 3): that picture's pose from here; for a model with
+    `reach_goal` (B, L, 2) m in the base frame with `reach_time` (B, L) s; for a model with
     `image_reach` also what `image_reach.draw_goals` returns, with `gap` what
     `counterfactual.draw_things` does.
     """
@@ -88,11 +85,6 @@ class Objective(nn.Module):
         shape = pixels.shape[:-3]
         return latents.float().unflatten(0, shape), features.unflatten(0, shape)
 
-    def goal_pose(self, here: Tensor, goal: Tensor) -> Tensor:
-        """Guess where the views (B, C, h, w) of goal pictures were, from the views here."""
-        with self._precision(here):
-            return self.model.goal_pose(here, goal)
-
     def _precision(self, values: Tensor) -> AbstractContextManager[Any]:
         return torch.autocast(values.device.type, torch.bfloat16, enabled=self.half_precision)
 
@@ -114,8 +106,6 @@ class Objective(nn.Module):
             'inverse_dynamics': self._inverse_dynamics(latents, batch),
             **rollout,
             **action_terms,
-            'goal_pose': self._goal_pose(features, batch) if self.weights.goal_pose else (
-                latents.new_zeros(())),
         }
         if self.model.spec.architecture.gap:
             terms['gap'] = gap_loss(self.model, states, future, self.starts(states.shape[1]),
@@ -212,22 +202,3 @@ class Objective(nn.Module):
         known = torch.isfinite(goal).all(-1)
         guess = self.model.time_to_reach(states, torch.nan_to_num(goal))
         return losses.pinball(guess, torch.where(known, time, torch.nan), REACH_QUANTILE)
-
-    def _goal_pose(self, features: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        _, goal_features = self.encode(batch['goal_pixels'])
-        length = features.shape[1]
-        views = torch.linspace(0, length - 1, min(GOAL_VIEWS, length)).round().long().tolist()
-        here = torch.cat([features[:, t] for t in views])
-        guess = self.goal_pose(here, goal_features.repeat(len(views), 1, 1, 1))
-        return goal_pose_loss(guess, torch.cat([batch['goal_pose'][:, t] for t in views]))
-
-
-def goal_pose_loss(guess: Tensor, target: Tensor) -> Tensor:
-    """Laplace likelihood of places and headings guessed (P, 5) for poses (P, 3), NaN: unknown."""
-    known = torch.isfinite(target).all(-1)
-    target = torch.nan_to_num(target)
-    distance = (guess[:, :2] - target[:, :2]).norm(dim=-1)
-    facing = torch.stack([target[:, 2].cos(), target[:, 2].sin()], -1)
-    turn = (guess[:, 2:4] - facing).norm(dim=-1)
-    return losses.laplace(distance, guess[:, 4].clamp(-4, 3), known) + losses.laplace(
-        turn, torch.zeros_like(turn), known)

@@ -1,7 +1,8 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Give a finished bundle a decoder: every other weight and figure in it stays, bit for bit."""
+"""Give a finished bundle a part trained by itself: every other weight stays, bit for bit."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 import json
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 from safetensors import safe_open
 from safetensors.torch import save
+from torch import nn
 
 from wm_controller.errors import InputError
 from wm_controller.files import write_whole
 from wm_controller.world_model.bundle import Bundle, METADATA_KEY
 from wm_controller.world_model.decoder import Decoder
-
-PREFIX = 'decoder.'
+from wm_controller.world_model.goal_pose import GoalPoseHead
+from wm_controller.world_model.model import WorldModel
 
 
 def new_decoder(bundle: Bundle, channels: tuple[int, ...]) -> Decoder:
@@ -24,26 +26,36 @@ def new_decoder(bundle: Bundle, channels: tuple[int, ...]) -> Decoder:
     return Decoder(replace(bundle.spec, architecture=architecture))
 
 
-def save_with_decoder(source: Path, target: Path, decoder: Decoder, channels: tuple[int, ...],
-                      record: dict[str, Any]) -> None:
-    """Write `source` with this decoder in place of the one it may have; raises InputError.
+def save_with_part(source: Path, target: Path, prefix: str, part: nn.Module,
+                   architecture: Mapping[str, Any], record: Mapping[str, Any],
+                   gates: Mapping[str, Any]) -> None:
+    """Write `source` with this part in place of its weights of that prefix; raises InputError.
 
-    The file is copied, not made anew from a loaded model, so that nothing else can change.
-    Half precision is enough for eyes, and keeps small bundles small. `record` becomes the entry
-    `decoder` of what the bundle says of its training.
+    The file is copied, not made anew from a loaded model, so that nothing else can change. Half
+    precision keeps small bundles small. `architecture`, `record` and `gates` are put into what
+    the bundle says of its architecture, its training and its gates.
     """
     try:
         with safe_open(source, framework='pt') as file:
             description = json.loads((file.metadata() or {})[METADATA_KEY])
             weights = {name: file.get_tensor(name) for name in file.keys()  # noqa: SIM118
-                       if not name.startswith(PREFIX)}
+                       if not name.startswith(prefix)}
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f'{source}: cannot be read again ({error})') from error
-    description['architecture']['decoder_channels'] = list(channels)
-    description['training'] = {**description.get('training', {}), 'decoder': record}
-    weights.update({PREFIX + name: value.detach().cpu().half().contiguous()
-                    for name, value in decoder.state_dict().items()})
+    description['architecture'].update(architecture)
+    description['training'] = {**description.get('training', {}), **record}
+    description['gates'] = {**description.get('gates', {}), **gates}
+    weights.update({prefix + name: value.detach().cpu().half().contiguous()
+                    for name, value in part.state_dict().items()})
     write_whole(target, save(weights, {METADATA_KEY: json.dumps(description)}), make_folder=True)
+
+
+def goal_pose_head(model: WorldModel) -> GoalPoseHead:
+    """Return what compares goal pictures; raises InputError with the remedy if there is none."""
+    if model.goal_pose is None:
+        raise InputError('this model cannot tell where a goal picture was taken: add that with '
+                         '`wm train DATA -o OUT --goal-pictures-of BUNDLE`')
+    return model.goal_pose
 
 
 def decoder_of(bundle: Bundle) -> Decoder:

@@ -6,6 +6,7 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.errors import InputError
+from wm_controller.world_model.pixels import PixelScale
 from wm_controller.world_model.spec import ModelSpec
 
 GROUPS = 8
@@ -31,9 +32,6 @@ class Decoder(nn.Module):
     channels to pixels (Shi et al., Sub-Pixel Convolution, 2016), which costs a quarter.
     """
 
-    pixel_mean: Tensor
-    pixel_scale: Tensor
-
     def __init__(self, spec: ModelSpec) -> None:
         """Raise InputError where the channels are none that can be built."""
         super().__init__()
@@ -55,10 +53,7 @@ class Decoder(nn.Module):
             layers += [nn.Conv2d(before, after, 3, 1, 1), nn.GroupNorm(GROUPS, after), nn.SiLU()]
         layers.append(nn.Conv2d(widths[-1], COLOURS + 12, 3, 1, 1))
         self.draw = nn.Sequential(*layers)
-        self.register_buffer('pixel_mean', torch.tensor(
-            spec.normalisation.pixel_mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer('pixel_scale', torch.tensor(
-            spec.normalisation.pixel_scale).view(1, 3, 1, 1), persistent=False)
+        self.pixel_scale = PixelScale(spec)
 
     def forward(self, state: Tensor, palette: Tensor) -> Tensor:
         """Map states (B, S), palettes (B, COLOURS, 3) to (B, 3, H, W), in normalised colours."""
@@ -71,7 +66,7 @@ class Decoder(nn.Module):
 
     def normalised(self, pixels: Tensor) -> Tensor:
         """Return what `forward` should give for pictures (B, H, W, 3), RGB 0..255."""
-        return (pixels.permute(0, 3, 1, 2).float() - self.pixel_mean) / self.pixel_scale
+        return self.pixel_scale(pixels.permute(0, 3, 1, 2))
 
     def palette(self, pixels: Tensor) -> Tensor:
         """Return the palettes (B, COLOURS, 3) of frames (B, H, W, 3), RGB 0..255."""
@@ -89,6 +84,6 @@ class Decoder(nn.Module):
         batch, steps = states.shape[:2]
         palette = self.palette(seen).repeat_interleave(steps, 0)
         flat = self(states.flatten(0, 1), palette)
-        pixels = (flat * self.pixel_scale + self.pixel_mean).round().clamp(0, 255)
+        pixels = self.pixel_scale.undo(flat).round().clamp(0, 255)
         return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().unflatten(
             0, (batch, steps))

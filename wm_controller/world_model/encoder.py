@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import nn, Tensor
 
+from wm_controller.world_model.pixels import PixelScale
 from wm_controller.world_model.spec import ModelSpec
 
 
@@ -26,23 +27,14 @@ class ResidualBlock(nn.Module):
 class Encoder(nn.Module, ABC):
     """What every encoder is: pixels (B, 3, H, W), 0..255, to latents (B, E) and a map of features.
 
-    `feature_shape` is (C, h, w) of the features, which `GoalPoseHead` compares between views.
+    `feature_shape` is (C, h, w) of the features.
     """
 
     feature_shape: tuple[int, int, int]
-    pixel_mean: Tensor
-    pixel_scale: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        mean = torch.tensor(spec.normalisation.pixel_mean).view(1, 3, 1, 1)
-        scale = torch.tensor(spec.normalisation.pixel_scale).view(1, 3, 1, 1)
-        self.register_buffer('pixel_mean', mean, persistent=False)
-        self.register_buffer('pixel_scale', scale, persistent=False)
-
-    def normalised(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, 3, H, W) with the training data's mean and scale taken out."""
-        return (pixels.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_scale
+        self.pixel_scale = PixelScale(spec)
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,4 +81,4 @@ class ConvEncoder(SpatialEncoder):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode (B, 3, H, W), values 0..255, to latents (B, E) and features (B, C, h, w)."""
-        return self.read(self.normalised(pixels))
+        return self.read(self.pixel_scale(pixels))

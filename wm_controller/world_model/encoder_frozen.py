@@ -47,5 +47,5 @@ class FrozenEncoder(SpatialEncoder):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Encode (B, 3, H, W), values 0..255, to latents (B, E) and features (B, C, h, w)."""
         with torch.no_grad():
-            found = self.backbone(pixels.to(self.pixel_mean.dtype))
+            found = self.backbone(pixels.to(self.pixel_scale.mean.dtype))
         return self.read(found)

@@ -27,7 +27,7 @@ class PictureEncoder(Encoder):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Reduce (B, 3, H, W), values 0..255, to grey latents (B, E) and colours (B, 3, h, w)."""
-        x = self.normalised(pixels)
+        x = self.pixel_scale(pixels)
         grey = nn.functional.adaptive_avg_pool2d(x.mean(1, keepdim=True), self.shape)
         features = nn.functional.adaptive_avg_pool2d(x, self.feature_shape[1:])
         return grey.flatten(1).float(), features

@@ -47,7 +47,7 @@ class WorldModel(nn.Module):
         self.clearance_head = ClearanceHead(spec)
         self.time_to_reach = TimeToReachHead(spec)
         self.inverse_dynamics = InverseDynamicsHead(spec)
-        self.goal_pose = GoalPoseHead(spec, self.encoder.feature_shape)
+        self.goal_pose = GoalPoseHead(spec) if spec.architecture.goal_channels else None
         if spec.architecture.image_reach:
             self.image_reach = ImageReachHead(spec)
         if spec.architecture.gap:
@@ -69,7 +69,7 @@ class WorldModel(nn.Module):
         return self.encode_with_features(pixels)[0]
 
     def encode_with_features(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """As `encode`, and the features (B, C, h, w) that `goal_pose` compares."""
+        """As `encode`, and the features (B, C, h, w) that the latents are made of."""
         # Planar layout: bfloat16 convolutions take half the time of interleaved colours.
         return self.encoder(pixels.permute(0, 3, 1, 2).contiguous())
 

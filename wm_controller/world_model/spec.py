@@ -19,8 +19,8 @@ class Architecture:
 
     `ensemble`: predictors on one trunk; `latent_variable`: dimensions of z, which is what of the
     next step neither state nor action tells; 0: none.
-    `image_reach`: the head that judges the time to goal pictures; without `decoder_channels`
-    there is no decoder.
+    `image_reach`: the head that judges the time to goal pictures. Without `goal_channels` nothing
+    says where a goal picture was taken, and without `decoder_channels` there is no decoder.
     `gap`: the head that judges how near anything is, also after actions that were never taken.
     `latent_action`: width of actions learned from video; 0: commands are the actions.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
@@ -41,6 +41,7 @@ class Architecture:
     decoder_channels: tuple[int, ...] = ()
     latent_action: int = 0
     gap: bool = False
+    goal_channels: tuple[int, ...] = ()
 
     @property
     def control(self) -> int:
@@ -102,7 +103,8 @@ class ModelSpec:
     def _check(self) -> None:
         sizes = (*self.image_size, *self.architecture.encoder_channels, self.architecture.latent,
                  self.architecture.state, self.architecture.predictor_hidden,
-                 self.architecture.head_hidden, *self.architecture.decoder_channels)
+                 self.architecture.head_hidden, *self.architecture.goal_channels,
+                 *self.architecture.decoder_channels)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
         if not 1 <= self.architecture.ensemble <= 16 or not (
