@@ -92,6 +92,8 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 	test -e data/indoor_12.h5 || $(WM) collect --rooms 600 --steps 250 --seed 12 -o data/indoor_12.h5
 	$(WM) train data/indoor_1.h5 data/indoor_11.h5 data/indoor_12.h5 -o models/indoor.safetensors \
 	  --minutes $(INDOOR_MINUTES)
+	$(WM) evaluate models/indoor.safetensors --family training --seed 77 --episodes 60 --record data/drives.h5
+	$(WM) train data/drives.h5 -o models/indoor.safetensors --calibrate models/indoor.safetensors
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
 	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)

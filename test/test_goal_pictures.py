@@ -106,6 +106,21 @@ def test_only_its_weights_and_its_gates_are_new(data, plain, tmp_path):
     assert replace(after.spec, architecture=TINY) == before.spec
 
 
+def test_one_that_is_there_is_trained_further_also_from_the_bundle_that_a_model_began_from(
+        data, plain, tmp_path):
+    first, second, third = (tmp_path / f'{name}.safetensors' for name in ('one', 'two', 'three'))
+    train_part([data], options(plain, first), GoalPicturePart, quiet)
+    still = {'learning_rate': 1e-9, 'steps': 1, 'seed': 5}
+    train_part([data], options(first, second, **still), GoalPicturePart, quiet)
+    record = train_part([data], options(plain, third, initial=str(first), **still),
+                        GoalPicturePart, quiet)
+    one, two, three = (load_bundle(path).model.goal_pose.state_dict()
+                       for path in (first, second, third))
+    assert all(torch.allclose(one[name], two[name], atol=1e-4) for name in one)
+    assert all(torch.equal(two[name], three[name]) for name in two)
+    assert record['begun_from'] == load_bundle(first).digest
+
+
 def test_figures_are_by_distance_and_know_what_is_not_there():
     place = np.array([[0.1, 0.0], [1.2, 0.0], [2.5, 0.0], [np.nan, np.nan]])
     found = goal_pictures.judge(np.array([0.05, 0.2, 0.4, np.nan]), place)

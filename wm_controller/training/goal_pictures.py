@@ -59,9 +59,11 @@ class GoalPicturePart(Part):
         given = bundle
         if given.model.goal_pose is None and options.initial:
             given = load_bundle(options.initial)
+        self._begun_from: str | None = None
         if given.model.goal_pose is not None and (
                 given.spec.architecture.goal_channels == options.channels):
             self.module.load_state_dict(given.model.goal_pose.state_dict())
+            self._begun_from = given.digest
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -72,8 +74,8 @@ class GoalPicturePart(Part):
         return {'channels': list(self.options.channels)}
 
     def record(self, iterations: int) -> dict[str, Any]:
-        """Return how many pairs were compared."""
-        return {'pairs': iterations * self.options.batch}
+        """Return how many pairs were compared, and which bundle's weights it began from."""
+        return {'pairs': iterations * self.options.batch, 'begun_from': self._begun_from}
 
     def sampler(self, windows: Windows) -> Sampler:
         """Draw pairs; vary light, hue and side of both alike. Raises NoData without poses."""
