@@ -71,7 +71,7 @@ class Limits:
     surprise_slow: float = _ranged(
         0.99, 0.0, 1.0, '1', 'surprise of the world model above which autonomy is slowed')
     surprise_hold: float = _ranged(
-        0.99999, 0.0, 1.0, '1', 'surprise above which autonomy is held until ~/enable')
+        0.999999, 0.0, 1.0, '1', 'surprise above which autonomy is held until ~/enable')
     autonomy_on_start: bool = _switch(True, 'whether autonomy may drive without ~/enable first')
 
     def __post_init__(self) -> None:
