@@ -162,6 +162,17 @@ def test_image_goal_is_taken(rig):
     assert rig.driver.goal.image.shape == (24, 32, 3)
 
 
+def test_a_model_that_cannot_place_pictures_refuses_them_and_keeps_its_goal(rig):
+    rig = rig().ready()
+    rig.drive()
+    goal, rig.driver.takes_pictures = rig.driver.goal, False
+    rig.goal_images.publish(to_image(PICTURE, rig.now(), 'camera'))
+    line = 'goal_image: double cannot tell where a picture was taken'
+    rig.show(200, stop=lambda: line in rig.complaint())
+    assert line in rig.complaint() and '--goal-pictures-of' in rig.complaint()
+    assert rig.driver.goal is goal
+
+
 def test_compressed_images_drive_too(rig):
     rig = rig(image_transport='compressed')
     rig.images = rig.probe.node.create_publisher(CompressedImage, 'image/compressed', qos.IMAGE)

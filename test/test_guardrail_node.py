@@ -201,7 +201,7 @@ def test_a_planner_killed_with_sigkill_stops_the_robot(bench, guardrail, tmp_pat
     script.write_text(SENDER)
     sender = subprocess.Popen([sys.executable, script], start_new_session=True)
     try:
-        bench.until(lambda: bench.out[-1][1] == 0.5, 'full speed')
+        bench.until(lambda: bench.out and bench.out[-1][1] == 0.5, 'full speed')
     finally:
         os.killpg(sender.pid, signal.SIGKILL)
         killed = time.monotonic()
@@ -266,7 +266,7 @@ def test_teleop_outranks_and_autonomy_waits_for_enable(bench, guardrail):
     def both():
         bench.send(0.4)
         bench.send(-0.2, source='teleop')
-    bench.until(lambda: bench.out[-1][1] == -0.2, 'teleop', both)
+    bench.until(lambda: bench.out and bench.out[-1][1] == -0.2, 'teleop', both)
     bench.until(lambda: bench.status()['mode'] == 'teleop', 'mode teleop', both)
     bench.until(lambda: bench.status()['mode'] == 'hold', 'mode hold', lambda: bench.send(0.4))
     bench.until_stopped(time.monotonic(), lambda: bench.send(0.4))
@@ -308,9 +308,9 @@ def test_a_required_scan_that_goes_silent_brakes(bench, spawn_node):
     def both():
         bench.send(0.5)
         bench.scan()
-    bench.until(lambda: bench.out[-1][1] == 0.5, 'full speed', both)
+    bench.until(lambda: bench.out and bench.out[-1][1] == 0.5, 'full speed', both)
     begin = time.monotonic()
-    bench.until(lambda: bench.out[-1][1] < 0.5, 'braking', lambda: bench.send(0.5))
+    bench.until(lambda: bench.out and bench.out[-1][1] < 0.5, 'braking', lambda: bench.send(0.5))
     reaction = bench.out[-1][0] - begin
     print(f'scan silent -> braking {reaction:.3f} s')
     assert reaction < 0.5 + PERIOD + SLACK
@@ -374,13 +374,13 @@ def test_simulated_time_is_waited_for_followed_and_a_jump_back_stops(bench, spaw
     def tick():
         clocks.publish(Clock(clock=to_stamp(bench.now())))
         bench.send(0.5)
-    bench.until(lambda: bench.out[-1][1] == 0.5, 'full speed', tick)
+    bench.until(lambda: bench.out and bench.out[-1][1] == 0.5, 'full speed', tick)
     offset = 50.0
     clocks.publish(Clock(clock=to_stamp(bench.now())))
     bench.until(lambda: 'clock' in bench.status()['reasons'], 'the jump')
-    bench.until(lambda: bench.out[-1][1] < 0.5, 'braking', timeout=0.3)
+    bench.until(lambda: bench.out and bench.out[-1][1] < 0.5, 'braking', timeout=0.3)
     # ... and it drives again on commands of the new time.
-    bench.until(lambda: bench.out[-1][1] == 0.5, 'full speed', tick)
+    bench.until(lambda: bench.out and bench.out[-1][1] == 0.5, 'full speed', tick)
     # The clock stands still: the brakes work all the same.
     bench.until_stopped(time.monotonic())
 
