@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import quiet, TINY
+from tiny_training import quiet, TINY, tiny_bundle
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -19,7 +19,6 @@ from wm_controller.errors import InputError
 from wm_controller.evaluation.open_loop import score
 from wm_controller.training import batches
 from wm_controller.training.decoder import CHANNELS, DecoderOptions, DecoderPart
-from wm_controller.training.loop import train, TrainingOptions
 from wm_controller.training.part import part_checkpoint, train_part
 from wm_controller.world_model.attach import decoder_of, new_decoder
 from wm_controller.world_model.bundle import load_bundle
@@ -39,10 +38,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope='module')
 def plain(data, tmp_path_factory):
     """A bundle without a decoder."""
-    path = tmp_path_factory.mktemp('model') / 'plain.safetensors'
-    train([data], TrainingOptions(output=path, steps=20, batch=8, threads=1, architecture=TINY,
-                                  half_precision=False), quiet)
-    return path
+    return tiny_bundle(tmp_path_factory.mktemp('model') / 'plain.safetensors', data)
 
 
 def options(plain, output, **changes):

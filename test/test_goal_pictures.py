@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from drawn_world import draw, write_dataset
-from tiny_training import quiet, TINY, tiny_options
+from tiny_training import quiet, TINY, tiny_bundle
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -18,7 +18,6 @@ from wm_controller.errors import InputError
 from wm_controller.planning.pilot import ImageGoal, Pilot, PoseGoal
 from wm_controller.training import goal_pictures
 from wm_controller.training.goal_pictures import draw_pairs, GoalPictureOptions, GoalPicturePart
-from wm_controller.training.loop import train
 from wm_controller.training.part import NoData, part_checkpoint, train_part
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.model import WorldModel
@@ -35,9 +34,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope='module')
 def plain(data, tmp_path_factory):
     """A bundle that cannot tell where pictures were taken."""
-    folder = tmp_path_factory.mktemp('model')
-    train([data], tiny_options(folder, TINY, 20), quiet)
-    return folder / 'model.safetensors'
+    return tiny_bundle(tmp_path_factory.mktemp('model') / 'plain.safetensors', data)
 
 
 def options(plain, output, **changes):
@@ -122,13 +119,13 @@ def test_one_that_is_there_is_trained_further_also_from_the_bundle_that_a_model_
 
 
 def test_figures_are_by_distance_and_know_what_is_not_there():
-    place = np.array([[0.1, 0.0], [1.2, 0.0], [2.5, 0.0], [np.nan, np.nan]])
-    found = goal_pictures.judge(np.array([0.05, 0.2, 0.4, np.nan]), place)
+    place = torch.tensor([[0.1, 0.0], [1.2, 0.0], [2.5, 0.0], [np.nan, np.nan]])
+    found = goal_pictures.judge(torch.tensor([0.05, 0.2, 0.4, np.nan]), place)
     assert found['goal_picture_error_m'] == pytest.approx(0.3)
     assert found['goal_picture_constant_m'] == pytest.approx(0.65)
     assert found['goal_picture_errors_m']['0 to 0.3 m'] == pytest.approx(0.05)
     assert found['goal_picture_errors_m']['0.3 to 0.6 m'] is None
-    nothing = goal_pictures.judge(np.full(2, np.nan), np.full((2, 2), np.nan))
+    nothing = goal_pictures.judge(torch.full((2,), np.nan), torch.full((2, 2), np.nan))
     assert nothing['goal_picture_error_m'] is None
 
 

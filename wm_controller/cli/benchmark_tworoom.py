@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, plain, progress, reports_errors
+from wm_controller.cli.common import emit, plain, progress_to, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
 
@@ -52,13 +52,9 @@ def tworoom(
     chosen = _chosen(rows, ROWS, 'row')
     tasks = [task for task in TASKS
              if str(task.offset) in _chosen(goals, [str(t.offset) for t in TASKS], 'distance')]
-    with progress('benchmark', total=1000) as advance:
-        shown = 0.0
-
+    with progress_to('benchmark') as move:
         def told(what: str, share: float) -> None:
-            nonlocal shown
-            advance(1000 * share - shown, description=what)
-            shown = 1000 * share
+            move(share, what)
 
         running = Benchmark(Settings(folder, environment, episodes, peer_episodes, collect, steps),
                             told)

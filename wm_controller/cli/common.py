@@ -153,3 +153,23 @@ def progress(description: str, total: float | None = None) -> Iterator[Advance]:
             bars.update(task, advance=advance, total=total, description=description)
 
         yield advance
+
+
+class Move(Protocol):
+    """Moves a progress bar to a share of the whole, 0..1, perhaps with a new description."""
+
+    def __call__(self, share: float, description: str | None = None) -> None: ...
+
+
+@contextmanager
+def progress_to(description: str) -> Iterator[Move]:
+    """As `progress`, for work that says how much of it is done, not what has come to it."""
+    with progress(description, total=1000) as advance:
+        shown = 0.0
+
+        def move(share: float, description: str | None = None) -> None:
+            nonlocal shown
+            advance(1000 * share - shown, description=description)
+            shown = 1000 * share
+
+        yield move

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import emit, progress_to, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
 # Of the model's training, added behind it.
@@ -129,17 +129,13 @@ def _model(data: list[Path], options: Any, on_end: Callable[[Any], None]) -> dic
     from wm_controller.training.loop import train as run
     from wm_controller.training.monitor import has_collapsed
 
-    with progress('training', total=1000) as advance:
-        shown = 0.0
-
+    with progress_to('training') as move:
         def report(state, fraction, terms):  # type: ignore[no-untyped-def]
-            nonlocal shown
             rate = state.frames / max(state.elapsed_s, 1e-6)
             warning = '  COLLAPSED' if state.curve and has_collapsed(state.curve[-1]) else ''
-            advance(1000 * fraction - shown, description=(
-                f'training{warning}  prediction {terms.get("prediction", math.nan):.3f}  '
-                f'clearance {terms["clearance"]:.3f}  {rate:.0f} frames/s'))
-            shown = 1000 * fraction
+            move(fraction, f'training{warning}  '
+                 f'prediction {terms.get("prediction", math.nan):.3f}  '
+                 f'clearance {terms["clearance"]:.3f}  {rate:.0f} frames/s')
 
         return run(data, options, report, on_end)
 
@@ -153,12 +149,14 @@ def _gates(output: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _PartRun:
-    """A part to train: how, by what, and where its checkpoint lies."""
+    """A part to train (a class of `training.part.Part`), and how."""
 
-    name: str
     options: Any
-    make: Callable[..., Any]
-    term: str  # of its loss, to be shown
+    part: Any
+
+    @property
+    def name(self) -> str:
+        return str(self.part.NAME)
 
     @property
     def is_begun(self) -> bool:
@@ -172,15 +170,11 @@ class _PartRun:
         from wm_controller.training.part import train_part
 
         label = self.name.replace('_', ' ')
-        with progress(label, total=1000) as advance:
-            shown = 0.0
-
+        with progress_to(label) as move:
             def report(state, fraction, terms):  # type: ignore[no-untyped-def]
-                nonlocal shown
-                advance(1000 * fraction - shown, description=f'{label}  {terms[self.term]:.3f}')
-                shown = 1000 * fraction
+                move(fraction, f'{label}  {terms[self.part.TERM]:.3f}')
 
-            return train_part(data, self.options, self.make, report)
+            return train_part(data, self.options, self.part, report)
 
     def train_if_possible(self, data: list[Path]) -> dict[str, Any]:
         """Train it, or return why the data do not serve for it."""
@@ -197,16 +191,15 @@ def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], opt
     """What is to be trained behind a model, or for finished bundles; raises InputError."""
     from wm_controller.training.decoder import DecoderOptions, DecoderPart
     from wm_controller.training.goal_pictures import GoalPictureOptions, GoalPicturePart
-    from wm_controller.world_model.bundle import load_bundle
 
     alone = [name for name, source in sources.items() if source]
     if len(alone) > 1:
         raise InputError('--goal-pictures-of and --decoder-of: one after the other')
     found = []
-    for name, settings, make, term, share in (
-            ('goal_pictures', GoalPictureOptions, GoalPicturePart, 'goal_pose',
-             GOAL_PICTURE_SHARE),
-            ('decoder', DecoderOptions, DecoderPart, 'absolute', DECODER_SHARE)):
+    for part, settings, share in (
+            (GoalPicturePart, GoalPictureOptions, GOAL_PICTURE_SHARE),
+            (DecoderPart, DecoderOptions, DECODER_SHARE)):
+        name = part.NAME
         asked, source = minutes[name], sources[name]
         option = name.rstrip('s').replace('_', '-')
         if asked is not None and asked < 0:
@@ -217,13 +210,12 @@ def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], opt
         if asked == 0 or (alone and not source):
             continue
         by_steps = options.steps is not None and asked is None
-        found.append(_PartRun(name, settings(
-            source=load_bundle(source).path if source else options.output, output=options.output,
-            initial=options.initial,
+        found.append(_PartRun(settings(
+            source=source or options.output, output=options.output, initial=options.initial,
             seed=options.seed, mirror=options.mirror, threads=options.threads,
             restart=options.restart, max_memory_gb=options.max_memory_gb,
             minutes=share * options.minutes if asked is None else asked,
-            steps=max(1, round(share * options.steps)) if by_steps else None), make, term))
+            steps=max(1, round(share * options.steps)) if by_steps else None), part))
     return found
 
 
@@ -232,8 +224,8 @@ def _only_part(data: list[Path], part: _PartRun, as_json: bool) -> None:
     output = part.options.output
     emit({'model': str(output), part.name: record, 'gates': _gates(output)}, as_json, lambda _: (
         f'{output}: {part.name.replace("_", " ")}, {record["parameters"]} parameters, '
-        f'{record["minutes"]:g} minutes, {part.term.replace("_", " ")} '
-        f'{record["loss"][part.term]:.3f}'))
+        f'{record["minutes"]:g} minutes, {part.part.TERM.replace("_", " ")} '
+        f'{record["loss"][part.part.TERM]:.3f}'))
 
 
 def _calibrate(data: list[Path], bundle: Path, output: Path, threads: int, as_json: bool) -> None:
@@ -242,15 +234,8 @@ def _calibrate(data: list[Path], bundle: Path, output: Path, threads: int, as_js
     from wm_controller.training.calibration import recalibrate
     if threads:
         torch.set_num_threads(threads)
-    with progress('calibrating', total=1000) as advance:
-        shown = 0.0
-
-        def report(share: float) -> None:
-            nonlocal shown
-            advance(1000 * share - shown)
-            shown = 1000 * share
-
-        made_of = recalibrate(data, bundle, output, report)
+    with progress_to('calibrating') as move:
+        made_of = recalibrate(data, bundle, output, move)
     emit({'model': str(output), **made_of}, as_json, lambda result: (
         f'{output}: surprise calibrated on {sum(made_of["frames"])} frames of '
         f'{sum(made_of["rooms"])} rooms or drives; weights as in {bundle}'))

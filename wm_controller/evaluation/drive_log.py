@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 
 from wm_controller.data import schema
 from wm_controller.safety.geometry import relative
-from wm_controller.simulation.simulator import Simulator
+
+if TYPE_CHECKING:  # a recorder of drives over topics has no simulator
+    from wm_controller.simulation.simulator import Simulator
 
 LEAST_STEPS = 2  # of a drive that is worth a row
 

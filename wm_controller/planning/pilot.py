@@ -154,7 +154,7 @@ class Pilot:
         place = goal.place
         stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
         if goal.picture is not None and now < self._look_until:
-            return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
+            return self._looking(stopped)
         if place is None:
             return replace(stopped, state='planning')
         distance = float(np.hypot(*(place - estimate.pose[:2])))
@@ -164,7 +164,7 @@ class Pilot:
             return replace(stopped, **arrived)
         if self._lost(goal, now):
             if self._look_round(goal, now):
-                return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
+                return self._looking(stopped)
             return replace(stopped, state='lost')
         situation = self._situation(estimate, place, now)
         if self._unreachable(situation, now):
@@ -175,7 +175,7 @@ class Pilot:
             v, w = recovery.back_off(estimate.pose, self.memory, self.config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf)
         if now < self._look_until:
-            return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
+            return self._looking(stopped)
         if self._stall.update(now, estimate.pose):
             # Nothing imagined is better than staying: what is remembered must be wrong. Doubt it,
             # and look round for what is really there.
@@ -217,6 +217,9 @@ class Pilot:
             return {'state': 'lost'}
         self._reached = True
         return {'state': 'reached'}
+
+    def _looking(self, stopped: Plan) -> Plan:
+        return replace(stopped, w=self._look_speed, state='planning', cost=math.inf)
 
     @property
     def _look_speed(self) -> float:

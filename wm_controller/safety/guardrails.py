@@ -19,8 +19,9 @@ from wm_controller.safety.limits import Limits
 from wm_controller.safety.tracking import Command, toward, ZERO
 
 SLOWEST = 0.3
-LEAST_SHARE = 1e-12  # 1 less surprise: rarer than that is all the same
 """Share of the speed that is left just below the surprise that holds the robot."""
+LEAST_SHARE = 1e-12
+"""1 less surprise: rarer than that is all the same."""
 CREEP_V, CREEP_W = 0.03, 0.1
 """Measured motion below this (m/s, rad/s) may be noise at standstill."""
 

@@ -42,7 +42,7 @@ class DecoderOptions(PartOptions):
 class DecoderPart(Part):
     """The decoder; the model is frozen and only read."""
 
-    NAME, PREFIX = 'decoder', 'decoder.'
+    NAME, PREFIX, TERM = 'decoder', 'decoder.', 'absolute'
     window = Horizon().observed + 1 + Horizon().predicted
 
     def __init__(self, bundle: Bundle, options: DecoderOptions) -> None:

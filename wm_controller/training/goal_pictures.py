@@ -18,6 +18,7 @@ from torch import Tensor
 from wm_controller.data.windows import Windows
 from wm_controller.safety.geometry import relative, wrap_angle
 from wm_controller.training import augment, losses
+from wm_controller.training.gates import mean_of_known
 from wm_controller.training.part import Batch, NoData, Part, PartOptions, Sampler
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.goal_pose import GoalPoseHead
@@ -48,7 +49,7 @@ class GoalPictureOptions(PartOptions):
 class GoalPicturePart(Part):
     """The head `goal_pose` of a model; one that is there, or in `initial`, is trained further."""
 
-    NAME, PREFIX = 'goal_pictures', 'goal_pose.'
+    NAME, PREFIX, TERM = 'goal_pictures', 'goal_pose.', 'goal_pose'
 
     def __init__(self, bundle: Bundle, options: GoalPictureOptions) -> None:
         self.options = options
@@ -115,7 +116,7 @@ class GoalPicturePart(Part):
             guess = self.module(pixels[:, 0], pixels[:, 1]).cpu()
             errors.append((guess[:, :2] - pose[:, :2]).norm(dim=-1))
             places.append(pose[:, :2])
-        return judge(torch.cat(errors).numpy(), torch.cat(places).numpy())
+        return judge(torch.cat(errors), torch.cat(places))
 
 
 def goal_pose_loss(guess: Tensor, target: Tensor) -> Tensor:
@@ -129,22 +130,18 @@ def goal_pose_loss(guess: Tensor, target: Tensor) -> Tensor:
         turn, torch.zeros_like(turn), known)
 
 
-def judge(error: NDArray[Any], place: NDArray[Any]) -> dict[str, Any]:
+def judge(error: Tensor, place: Tensor) -> dict[str, Any]:
     """Mean errors (P,) m, NaN unknown, of places (P, 2) by distance, and of the best constant."""
-    known = np.isfinite(error)
-    distance = np.hypot(*place.T)
+    known = torch.isfinite(error)
+    distance = place.norm(dim=-1)
     chosen = known & (distance > GATED_M[0]) & (distance < GATED_M[1])
-    constant = np.hypot(*(place[chosen] - np.median(place[chosen], 0)).T) if chosen.any() else (
-        distance[chosen])
+    middle = place[chosen].median(0).values if bool(chosen.any()) else place.new_zeros(2)
     bands = {f'{low:g} to {high:g} m': known & (distance >= low) & (distance < high)
              for low, high in zip(BANDS_M, BANDS_M[1:])}
-    return {'goal_picture_error_m': _mean(error[chosen]),
-            'goal_picture_constant_m': _mean(constant),
-            'goal_picture_errors_m': {name: _mean(error[rows]) for name, rows in bands.items()}}
-
-
-def _mean(values: NDArray[Any]) -> float | None:
-    return round(float(values.mean()), 4) if len(values) else None
+    return {'goal_picture_error_m': mean_of_known(error[chosen]),
+            'goal_picture_constant_m': mean_of_known((place[chosen] - middle).norm(dim=-1)),
+            'goal_picture_errors_m': {
+                name: mean_of_known(error[rows]) for name, rows in bands.items()}}
 
 
 def draw_pairs(windows: Windows, count: int, rng: np.random.Generator,

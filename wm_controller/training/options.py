@@ -46,7 +46,7 @@ class TrainingOptions:
     weights: Weights = field(default_factory=Weights)
     regulariser: str = methods.DEFAULT
     processor_time: bool = False  # count `minutes` of the processor, not of the clock
-    # Off: closed loop in other rooms, tables of few rooms held the robot for half of the time.
+    # Off: drives of the planner itself serve better (`recalibrate`); others held the robot often.
     calibrate_surprise: bool = False
     image_reach_fit: int = 0  # steps of `reach_fit` at the end
 

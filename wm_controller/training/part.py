@@ -30,7 +30,7 @@ class PartOptions:
     `initial`: bundle whose part it begins from, where the source has none.
     """
 
-    source: Path
+    source: Path | str
     output: Path
     initial: str | None = None
     minutes: float = 6.0
@@ -73,6 +73,7 @@ class Part(ABC):
 
     NAME: ClassVar[str]    # of its entry in what the bundle says of its training
     PREFIX: ClassVar[str]  # of its weights in the bundle
+    TERM: ClassVar[str]    # of its loss that people are shown
     window: ClassVar[int] = 1  # frames in a row that a batch is made of
     module: nn.Module
 
