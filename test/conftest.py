@@ -19,6 +19,9 @@ settings.load_profile('wm')
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# A shell's background job ignores Ctrl-C, and what it starts inherits that: the tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture
 def ros_domain(monkeypatch):

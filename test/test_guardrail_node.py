@@ -314,7 +314,7 @@ def test_a_required_scan_that_goes_silent_brakes(bench, spawn_node):
     reaction = bench.out[-1][0] - begin
     print(f'scan silent -> braking {reaction:.3f} s')
     assert reaction < 0.5 + PERIOD + SLACK
-    assert 'scan_timeout' in bench.status()['reasons']
+    bench.until(lambda: 'scan_timeout' in bench.status()['reasons'], 'its reason in the status')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
