@@ -40,8 +40,6 @@ def nodes(context):
     overrides = {name: yaml.safe_load(value) for name, value in given.items() if value}
     for_guardrail = {name: value for name, value in overrides.items()
                      if name in ('use_sim_time', 'enable_stamped_cmd_vel')}
-    for_controller = {name: value for name, value in overrides.items()
-                      if name != 'enable_stamped_cmd_vel'}
     image = LaunchConfiguration('image')
     common = {
         'package': 'wm_controller',
@@ -64,7 +62,7 @@ def nodes(context):
         Node(executable='guardrail_node', respawn=True,
              parameters=[params_file, for_guardrail], **common),
         Node(executable='controller_node', respawn=LaunchConfiguration('use_respawn'),
-             parameters=[params_file, for_controller], **common),
+             parameters=[params_file, overrides], **common),
     ]
 
 

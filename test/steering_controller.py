@@ -34,6 +34,9 @@ class Steering:
         return Plan(seen.stamp, v=0.5 * max(0.0, 1.0 - abs(bearing)), w=float(
             np.clip(2.0 * bearing, -1.0, 1.0)), state='planning', goal_distance=distance)
 
+    def admitted(self, stamp, v, w):
+        pass
+
     def reset(self):
         self.goal = None
 

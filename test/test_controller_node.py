@@ -7,7 +7,7 @@ import math
 import threading
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, TwistStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry, Path
@@ -35,6 +35,7 @@ class Driver:
 
     def __init__(self):
         self.goal, self.observation, self.error = None, None, None
+        self.heard = []
 
     def set_goal(self, goal):
         self.goal = goal
@@ -50,6 +51,9 @@ class Driver:
             return Plan(stamp)
         return Plan(stamp, v=SPEED, path=np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]),
                     state='planning', goal_distance=1.5, surprise=0.3)
+
+    def admitted(self, stamp, v, w):
+        self.heard.append((v, w))
 
     def reset(self):
         self.goal = None
@@ -135,6 +139,21 @@ def rig(probe):
     yield make
     for rig in made:
         rig.close()
+
+
+@pytest.mark.parametrize('stamped', [True, False])
+def test_it_hears_what_the_guardrail_lets_through(rig, probe, stamped):
+    rig = rig(enable_stamped_cmd_vel=stamped).ready()
+    publisher = probe.node.create_publisher(
+        TwistStamped if stamped else Twist, 'cmd_vel', qos.COMMAND)
+    probe.until(publisher.get_subscription_count, what='the controller on cmd_vel')
+    message = TwistStamped() if stamped else Twist()
+    if stamped:
+        message.header.stamp = to_stamp(rig.now())
+    (message.twist if stamped else message).linear.x = 0.125
+    publisher.publish(message)
+    rig.show(100, stop=lambda: rig.driver.heard)
+    assert rig.driver.heard == [(0.125, 0.0)]
 
 
 def test_goal_and_images_become_commands_with_the_stamps_of_the_images(rig):

@@ -31,7 +31,7 @@ class Driver:
     """Drives at 0.3 m/s towards any goal; `hold` makes a plan take until it is released."""
 
     def __init__(self):
-        self.observations, self.goal, self.resets = [], None, 0
+        self.observations, self.goal, self.resets, self.heard = [], None, 0, []
         self.hold, self.planning = None, threading.Event()
         self.late, self.v, self.error = False, 0.3, None
 
@@ -52,6 +52,9 @@ class Driver:
         if self.goal is None:
             return Plan(stamp)
         return Plan(stamp, v=self.v, state='planning', late=self.late)
+
+    def admitted(self, stamp, v, w):
+        self.heard.append((v, w))
 
     def reset(self):
         self.resets += 1
@@ -119,6 +122,15 @@ def test_an_image_becomes_a_command_with_the_stamp_of_the_image(rig):
     assert plan.v == 0.3
     assert rig.loop.condition.state == 'planning'
     assert rig.loop.latencies_s[-1] == pytest.approx(0.03)
+
+
+def test_the_driver_hears_what_guardrails_let_through(rig):
+    rig.loop.on_admitted(99.9, 0.1, 0.0)
+    rig.loop.on_admitted(99.92, float('nan'), 0.0)
+    rig.loop.on_admitted(99.94, 0.2, 0.5)
+    rig.image()
+    rig.outlet.wait(1)
+    assert rig.driver.heard == [(0.1, 0.0), (0.2, 0.5)]
 
 
 def test_without_a_goal_zero_goes_out_so_that_the_guardrail_hears_us(rig):

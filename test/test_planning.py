@@ -303,6 +303,19 @@ def test_commands_are_averaged_over_the_time_they_were_in_force(bundle):
     assert estimator.mean_command(0.3, 0.3) == pytest.approx([0.4, 1.0])
 
 
+def test_what_guardrails_let_through_counts_for_more_than_what_was_sent(bundle):
+    estimator = Pilot(bundle).estimator
+    estimator.commanded(0.0, 0.4, 1.0)
+    for i in range(5):
+        estimator.admitted(0.02 * i, 0.1 * (i % 2), 0.0)
+    assert estimator.mean_command(0.0, 0.08) == pytest.approx([0.05, 0.0])
+    assert estimator.fork().mean_command(0.0, 0.08) == pytest.approx([0.05, 0.0])
+    # nobody tells any more: what was sent is all that is known
+    assert estimator.mean_command(0.8, 1.0) == pytest.approx([0.4, 1.0])
+    estimator.reset()
+    assert estimator.mean_command(0.0, 0.08) == pytest.approx([0.0, 0.0])
+
+
 def test_limits_of_robot_and_model_both_hold(bundle):
     pilot = Pilot(bundle, PilotConfig(limits=RobotLimits(-1.0, 2.0, 9.0)))
     assert dataclasses.astuple(pilot.config.limits) == (-0.25, 0.5, 1.5)

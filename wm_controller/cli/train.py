@@ -18,6 +18,7 @@ from wm_controller.errors import InputError, NegativeResult
 # Of the model's training, added behind it.
 GOAL_PICTURE_SHARE = 0.25
 DECODER_SHARE = 0.15
+FRAMES_PER_START = 4  # of a sequence: from every fourth or so a future is imagined
 LATENT_ACTION = 4  # numbers of an action learned from video
 
 
@@ -31,6 +32,8 @@ def train(
     steps: Annotated[int | None, typer.Option(help='Iterations instead of minutes.')] = None,
     seed: Annotated[int, typer.Option(help='Seed of weights, batches and augmentation.')] = 0,
     batch: Annotated[int, typer.Option(help='Sequences in a batch.')] = 32,
+    window: Annotated[int, typer.Option(
+        help='Frames in a sequence: over how many the state learns to remember.')] = 16,
     learning_rate: Annotated[float, typer.Option(help='Peak learning rate.')] = 1e-3,
     threads: Annotated[int, typer.Option(help='Processor threads; 0: all.')] = 0,
     mirror: Annotated[bool, typer.Option(help='Train on mirror images too.')] = True,
@@ -79,12 +82,17 @@ def train(
     if calibrate is not None:
         _calibrate(data, calibrate, output, threads, as_json)
         return
+    from wm_controller.training.objective import Horizon
     from wm_controller.training.options import TrainingOptions
     from wm_controller.world_model.encoders import with_encoder
     from wm_controller.world_model.spec import CURRENT
 
+    shortest = Horizon.observed + Horizon.predicted + 1
+    if window < shortest:
+        raise InputError(f'--window {window}: at least {shortest}, to see and to predict')
     options = TrainingOptions(
-        output=output, minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
+        output=output, window=window, horizon=Horizon(starts=window // FRAMES_PER_START),
+        minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
         initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
         max_memory_gb=max_memory_gb, regulariser=regulariser, labels=labels,
         pretrain_minutes=pretrain_minutes, architecture=replace(

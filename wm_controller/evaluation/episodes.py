@@ -168,6 +168,7 @@ class _Loop:
         self._settings, self._recorder = settings, recorder
         self._planner = _Planner(policy, settings, recorder)
         self._sees = getattr(policy, 'uses_camera', True)
+        self._tell = getattr(policy, 'admitted', None)  # baselines do not ask
         self._no_image = np.zeros((settings.camera.height, settings.camera.width, 3), np.uint8)
         self._wanted = (0.0, 0.0)
         self._bumps = 0
@@ -236,6 +237,8 @@ class _Loop:
                 self._state, self._since = plan.state, now
         verdict = self._guard.step(now, now)
         self._simulator.command(verdict.v, verdict.w)
+        if self._tell:
+            self._tell(now, verdict.v, verdict.w)
         if self._recorder.log:
             self._recorder.log.admit(verdict.v, verdict.w)
         self._simulator.step(self._settings.tick_s)

@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
+from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -33,6 +33,7 @@ from wm_controller.nodes.conversions import (
     MessageError,
     read_goal,
     read_odometry,
+    seconds,
 )
 from wm_controller.nodes.drive_loop import DriveLoop, Driver, FUTURE_S
 from wm_controller.nodes.frames import GoalFrames
@@ -110,6 +111,9 @@ class ControllerNode(ManagedNode):
         self._subscriptions_made = [
             self.create_subscription(image_type, self._image_topic,
                                      guarded('image', self._on_image), qos.IMAGE),
+            self.create_subscription(
+                TwistStamped if self._settings.enable_stamped_cmd_vel else Twist, 'cmd_vel',
+                guarded('cmd_vel', self._on_admitted), qos.SENSOR),
             self.create_subscription(Odometry, 'odom', guarded('odom', self._on_odometry),
                                      qos.SENSOR),
             self.create_subscription(PoseStamped, 'goal_pose',
@@ -172,6 +176,15 @@ class ControllerNode(ManagedNode):
             raise MessageError(f'odom: its stamp is {ahead_s:.3g} s in the future')
         if not self._odometry.add(reading):
             raise MessageError(f'odom: stamp {reading.stamp:.3f} is not newer than the last one')
+
+    def _on_admitted(self, message: TwistStamped | Twist) -> None:
+        if self._loop is None:
+            return
+        if isinstance(message, TwistStamped):
+            stamp, twist = seconds(message.header.stamp, 'cmd_vel'), message.twist
+        else:
+            stamp, twist = self._now(), message
+        self._loop.on_admitted(stamp, twist.linear.x, twist.angular.z)
 
     def _on_goal_pose(self, message: PoseStamped) -> None:
         goal = self._frames.to_odom(read_goal(message))

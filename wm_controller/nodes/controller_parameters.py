@@ -46,6 +46,8 @@ _NODE = (
     Spec('autostart', True, 'Configure and activate at the start', fixed=True),
     Spec('image_transport', 'raw', 'Topic image or image/compressed',
          choices=('raw', 'compressed')),
+    Spec('enable_stamped_cmd_vel', True, 'Type of cmd_vel, which is heard to know what guardrails '
+         'let through: TwistStamped; false: Twist'),
     Spec('odom_frame', 'odom', 'Frame of odometry, goals and plans'),
     Spec('base_frame', 'base_link', 'Frame of the robot'),
 )
@@ -68,6 +70,7 @@ class ControllerSettings:
     allow_ungated: bool
     threads: int
     image_transport: str
+    enable_stamped_cmd_vel: bool
     odom_frame: str
     base_frame: str
 

@@ -33,6 +33,7 @@ class Driver(Protocol):
     def set_goal(self, goal: Goal | None) -> None: ...
     def observe(self, observation: Observation) -> None: ...
     def plan(self, now: float, deadline_s: float) -> Plan: ...
+    def admitted(self, stamp: float, v: float, w: float) -> None: ...
     def reset(self) -> None: ...
 
 
@@ -96,6 +97,7 @@ class DriveLoop:
         self._pacer = Pacer(settings.rate_hz)
         self._lock = threading.Lock()
         self._orders: list[Callable[[], None]] = []
+        self._admitted: deque[tuple[float, float, float]] = deque(maxlen=256)
         self._generation = 0
         self._newest: Frame | None = None
         self._used_stamp = -float('inf')
@@ -131,6 +133,11 @@ class DriveLoop:
         self._newest = Frame(stamp, message)
         if self._pacer.take(stamp):
             self._start(self._newest)
+
+    def on_admitted(self, stamp: float, v: float, w: float) -> None:
+        """Take what guardrails let through to the wheels at `stamp`: m/s, rad/s."""
+        if np.isfinite(v) and np.isfinite(w):
+            self._admitted.append((stamp, v, w))
 
     def on_tick(self) -> None:
         """Keep the rate where the camera does not: plan again, from a prediction."""
@@ -173,6 +180,7 @@ class DriveLoop:
             self._orders = [lambda: self._driver.set_goal(None), self._forget]
             self.condition = Condition()
         self._odometry.clear()
+        self._admitted.clear()
         self._pacer.reset()
         self._newest = None
         self._used_stamp = self._cycle_started = -float('inf')
@@ -202,6 +210,8 @@ class DriveLoop:
             generation, orders, self._orders = self._generation, self._orders, []
         for order in orders:
             order()
+        while self._admitted:
+            self._driver.admitted(*self._admitted.popleft())
         if frame is not None:
             self._observe(frame)
         if not self._observed:

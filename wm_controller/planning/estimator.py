@@ -3,6 +3,7 @@
 """From images and odometry to the latent state, at any camera rate and with frames missing."""
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from wm_controller.world_model.surprise import Steady
 Floats = NDArray[np.float64]
 STEP_TOLERANCE = 0.45  # a past state this share of a step away from one step back still serves
 SURPRISING_FRAMES = 3  # without energy tables, surprise is what so many frames in a row agree on
+ADMITTED_S = 0.3  # after the last word of what the wheels were told, what was sent counts again
 JUMP_M = 0.5           # odometry that moves further in one step is a reset, not a motion
 
 
@@ -67,11 +69,13 @@ class Estimator:
         self._recent_surprise: deque[float] = deque(maxlen=SURPRISING_FRAMES)
         self._past: deque[Estimate] = deque(maxlen=64)
         self._commands: deque[tuple[float, float, float]] = deque(maxlen=128)
+        self._admitted: deque[tuple[float, float, float]] = deque(maxlen=256)
 
     def reset(self) -> None:
         """Forget everything seen."""
         self._past.clear()
         self._commands.clear()
+        self._admitted.clear()
         self._recent_surprise.clear()
         self._steady.reset()
 
@@ -79,6 +83,7 @@ class Estimator:
         """Return an estimator that goes on from here by itself."""
         other = Estimator(self._bundle)
         other._past, other._commands = self._past.copy(), self._commands.copy()
+        other._admitted = self._admitted.copy()
         other._recent_surprise = self._recent_surprise.copy()
         other._steady = self._steady.fork()
         return other
@@ -92,19 +97,19 @@ class Estimator:
         """Note a command that was sent at `stamp`."""
         self._commands.append((stamp, v, w))
 
+    def admitted(self, stamp: float, v: float, w: float) -> None:
+        """Note what guardrails let through to the wheels at `stamp`; better than what was sent."""
+        self._admitted.append((stamp, v, w))
+
     def mean_command(self, start: float, end: float) -> Floats:
         """Average of the commands in force from `start` to `end`, (2,)."""
+        heard = bool(self._admitted) and end - self._admitted[-1][0] <= ADMITTED_S
+        log = self._admitted if heard else self._commands
+        times = [start, *(t for t, _, _ in log if start < t < end), end]
         if end <= start:
-            return self._command_at(end)
-        times = [start, *(t for t, _, _ in self._commands if start < t < end), end]
-        parts = [self._command_at(t) * (u - t) for t, u in zip(times[:-1], times[1:])]
+            return _in_force(log, end)
+        parts = [_in_force(log, t) * (u - t) for t, u in zip(times[:-1], times[1:])]
         return np.asarray(np.sum(parts, 0) / (end - start))
-
-    def _command_at(self, stamp: float) -> Floats:
-        for t, v, w in reversed(self._commands):
-            if t <= stamp:
-                return np.array([v, w])
-        return np.zeros(2)
 
     def encode(self, image: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the latent (1, E) of an image (H, W, 3) of any size, and its pixels."""
@@ -201,6 +206,15 @@ class Estimator:
         self._recent_surprise.append(float(np.interp(
             energy, self._quantiles, np.linspace(0, 1, len(self._quantiles)))))
         return min(self._recent_surprise), min(self._recent_surprise)
+
+
+def _in_force(log: Iterable[tuple[float, float, float]], stamp: float) -> Floats:
+    command = (0.0, 0.0)
+    for t, v, w in log:
+        if t > stamp:
+            break
+        command = (v, w)
+    return np.array(command)
 
 
 def _row(values: Floats) -> torch.Tensor:

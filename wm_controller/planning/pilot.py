@@ -119,6 +119,10 @@ class Pilot:
         if self._goal is not None:
             self._goal.update(estimate)
 
+    def admitted(self, stamp: float, v: float, w: float) -> None:
+        """Hear what guardrails let through to the wheels at `stamp` s: m/s, rad/s."""
+        self.estimator.admitted(stamp, v, w)
+
     def _remember(self, estimate: Estimate) -> None:
         model = self.bundle.model
         clearance = model.clearance(estimate.state)[0].numpy().astype(float)

@@ -72,9 +72,8 @@ def predicted(objective: Objective, latents: Tensor, states: Tensor, imagined: T
 
 
 def _score(objective: Objective, data: dict[str, Tensor]) -> dict[str, Tensor]:
-    model, horizon = objective.model, objective.horizon
-    now = horizon.observed + 2 if data['pixels'].shape[1] > horizon.observed + 2 + max(
-        STEPS) else data['pixels'].shape[1] - 1 - max(STEPS)
+    model = objective.model
+    now = data['pixels'].shape[1] - 1 - max(STEPS)  # all that a window has may be remembered
     latents, _ = objective.encode(data['pixels'])
     states = objective.filter(latents, data)
     steps = max(STEPS)
