@@ -1,0 +1,304 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+A map of places that grows while driving: what they look like, and how long it is between them.
+
+Poses on the map are odometry's, corrected: when a place is recognised by what it looks like, and
+odometry does not speak against it, the drift since it was last seen is spread over the way there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wm_controller.memory.map_correction import fitted
+from wm_controller.memory.places import Places
+from wm_controller.memory.ways import Reach, Ways
+from wm_controller.safety.geometry import compose, relative, wrap_angle
+
+Floats = NDArray[np.float64]
+Numbers = NDArray[np.int64]
+
+# Where each of some remembered pictures was taken, seen from here: poses (K, 3), and how far each
+# may be wrong, (K,) m.
+Compare = Callable[[Sequence[bytes]], tuple[Floats, Floats]]
+
+
+@dataclass(frozen=True)
+class PlaceMapParameters:
+    """Lengths in m, angles in rad, times in s."""
+
+    spacing: float = 0.5  # between places that look the same way
+    turning: float = 0.6
+    limit: int = 20_000  # places; then the most crowded are forgotten
+    forget_share: float = 0.1
+    longest_way_s: float = 15.0  # between two places; over that, one was carried
+    drift: float = 0.05  # of odometry, per metre driven,
+    drift_turning: float = 0.02  # per radian turned, in rad; what a loop may be closed over
+    slack: float = 0.4
+    slack_turning: float = 0.2
+    recognise_every_s: float = 1.0
+    recognise_after_s: float = 20.0  # what was seen later than that is no loop
+    candidates: int = 4
+    sure: float = 0.15  # of where a picture was taken
+    farthest: float = 1.0
+    agreeing: int = 2  # recognitions in a row that must tell the same
+    agree: float = 0.25
+    agree_turning: float = 0.15
+    speed: float = 0.3  # m/s of ways that were never driven,
+    unknown: float = 2.0  # which are so much longer than they look
+    beyond: float = 8.0  # that a goal may lie from the nearest place
+
+
+@dataclass(frozen=True)
+class _Fix:
+    """That the odometry's frame lies at `frame` (3,) on the map, by the look of a place."""
+
+    stamp: float
+    place: int
+    here: Floats  # (3,) the place as seen from here
+    sigma: float
+    frame: Floats
+
+
+class PlaceMap:
+    """Places and the ways between them; where odometry's frame lies on the map."""
+
+    def __init__(self, width: int, parameters: PlaceMapParameters | None = None) -> None:
+        """`width`: numbers of a descriptor."""
+        self.parameters = parameters or PlaceMapParameters()
+        self.places = Places(width)
+        self.ways = Ways()
+        self.frame = np.zeros(3)  # of odometry, on the map
+        self.corrections = 0
+        self.located = True
+        self._here: int | None = None  # the place that the robot is at
+        self._since = -math.inf
+        self._anchor: int | None = None  # the place that odometry is counted from
+        self._anchored_at = np.zeros(3)  # where that is in odometry's frame
+        self._last: Floats | None = None
+        self._driven = self._turned = 0.0  # since the anchor, m and rad,
+        self._driven_blind = self._turned_blind = 0.0  # and since anything was recognised
+        self._recognised_at = -math.inf
+        self._fixes: list[_Fix] = []
+
+    @property
+    def here(self) -> int | None:
+        """The place where the robot is, if it is at one."""
+        return self._here
+
+    def on_map(self, pose: ArrayLike) -> Floats:
+        """Poses (..., 3) in odometry's frame, on the map."""
+        return compose(self.frame, pose)
+
+    def in_odom(self, pose: ArrayLike) -> Floats:
+        """Poses (..., 3) on the map, in odometry's frame as it is now."""
+        return compose(relative(self.frame, np.zeros(3)), pose)
+
+    def jumped(self) -> None:
+        """Note that odometry was reset or the robot carried: where it is must be found out."""
+        self._here = self._anchor = self._last = None
+        self._fixes.clear()
+        self.located = len(self.places) == 0
+
+    def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike, picture: bytes,
+               compare: Compare | None = None) -> None:
+        """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture."""
+        odom = np.asarray(pose, float)
+        self._count_drift(odom)
+        if compare is not None and stamp - self._recognised_at >= (
+                self.parameters.recognise_every_s):
+            self._recognised_at = stamp
+            self._recognise(stamp, odom, descriptor, compare)
+        if self.located:
+            self._settle(stamp, odom, descriptor, picture)
+
+    def _count_drift(self, odom: Floats) -> None:
+        if self._last is not None:
+            change = relative(self._last, odom)
+            driven, turned = float(np.hypot(change[0], change[1])), abs(float(change[2]))
+            self._driven, self._turned = self._driven + driven, self._turned + turned
+            self._driven_blind += driven
+            self._turned_blind += turned
+        self._last = odom
+
+    # Where the robot is
+
+    def _settle(self, stamp: float, odom: Floats, descriptor: ArrayLike, picture: bytes) -> None:
+        p, here = self.parameters, self.on_map(odom)
+        place = self.places.view(here, p.spacing, p.turning)
+        if place is None:
+            if len(self.places) >= p.limit:
+                self._forget()
+            place = self.places.add(here, descriptor, stamp, picture)
+            if self._anchor is not None:
+                change = relative(self._anchored_at, odom)
+                time_s = stamp - self._since if self._anchor == self._here else math.inf
+                time_s = min(time_s, float(np.hypot(*change[:2])) / p.speed + 1.0)
+                self.ways.join(self._anchor, place, max(time_s, 0.1), change, self._sigma())
+            self._move_anchor(place, odom)
+        elif self.places.stamps[place] < stamp - p.recognise_after_s:
+            self.places.refresh(place, descriptor, stamp, picture)
+        if place != self._here:
+            self._arrive(place, stamp)
+        if self._anchor is None:
+            self._move_anchor(place, self.in_odom(self.places.poses[place]))
+        self._since = stamp
+
+    def _arrive(self, place: int, stamp: float) -> None:
+        """Go over to another place: that took as long as it took, and is thereby possible."""
+        before, self._here = self._here, place
+        time_s = stamp - self._since + 0.1
+        if before is None or time_s > self.parameters.longest_way_s:
+            return
+        known = self.ways.between(before, place)
+        if known is not None:
+            self.ways.driven(known)
+            return
+        poses = self.places.poses
+        change = relative(poses[before], poses[place])
+        length = float(np.hypot(*change[:2])) / self.parameters.speed
+        # By how the map lies, and not measured: it must not hold the map together.
+        self.ways.join(before, place, max(time_s, length, 0.1), change, np.full(3, np.inf))
+
+    def _move_anchor(self, place: int, at: Floats) -> None:
+        self._anchor, self._anchored_at = place, at
+        self._driven = self._turned = 0.0
+
+    def _sigma(self) -> Floats:
+        """Standard deviations (3,) of odometry since the anchor."""
+        p = self.parameters
+        along = 0.02 + p.drift * self._driven
+        return np.array([along, along, 0.01 + p.drift_turning * self._turned
+                         + 0.02 * self._driven])
+
+    # Recognition
+
+    def _recognise(self, stamp: float, odom: Floats, descriptor: ArrayLike,
+                   compare: Compare) -> None:
+        p, here = self.parameters, self.on_map(odom)
+        among = self.places.stamps < stamp - p.recognise_after_s
+        if self.located:
+            gate, gate_turning = self._gate()
+            poses = self.places.poses
+            among = among & (np.hypot(poses[:, 0] - here[0], poses[:, 1] - here[1])
+                             < gate + p.farthest)
+            among &= np.abs(wrap_angle(poses[:, 2] - here[2])) < gate_turning + p.turning
+        if not among.any():
+            return
+        numbers, _ = self.places.alike(descriptor, p.candidates, among)
+        seen, sigma = compare([self.places.pictures[number] for number in numbers])
+        best = int(np.argmin(sigma))
+        if sigma[best] > p.sure or np.hypot(*seen[best, :2]) > p.farthest:
+            return
+        place = int(numbers[best])
+        # Here on the map is the place's pose, less how it is seen from here.
+        on_map = compose(self.places.poses[place], relative(seen[best], np.zeros(3)))
+        frame = compose(on_map, relative(odom, np.zeros(3)))
+        if self.located and not self._within_gate(here, on_map):
+            return
+        self._agree(_Fix(stamp, place, seen[best], float(sigma[best]), frame), odom)
+
+    def _gate(self) -> tuple[float, float]:
+        p, driven, turned = self.parameters, self._driven_blind, self._turned_blind
+        return (p.slack + p.drift * driven + p.drift_turning * turned,
+                p.slack_turning + p.drift_turning * turned + 0.02 * driven)
+
+    def _within_gate(self, here: Floats, other: Floats) -> bool:
+        gate, gate_turning = self._gate()
+        off = relative(here, other)
+        return bool(np.hypot(*off[:2]) < gate and abs(off[2]) < gate_turning)
+
+    def _agree(self, fix: _Fix, odom: Floats) -> None:
+        """Believe what several recognitions in a row tell alike."""
+        p = self.parameters
+        at = compose(fix.frame, odom)
+
+        def alike(other: _Fix) -> bool:
+            off = relative(at, compose(other.frame, odom))
+            return bool(np.hypot(*off[:2]) < p.agree and abs(off[2]) < p.agree_turning)
+
+        recent = [each for each in self._fixes
+                  if fix.stamp - each.stamp < 3 * p.agreeing * p.recognise_every_s]
+        self._fixes = [each for each in recent if alike(each)] + [fix]
+        # One place seen twice from the same spot is one testimony, but not if it is all there is.
+        if len(self._fixes) < p.agreeing:
+            return
+        self._fixes.clear()
+        if self.located and self._anchor is not None:
+            self._close(fix, odom)
+        else:
+            self.frame, self.located = fix.frame, True
+        self._driven_blind = self._turned_blind = 0.0
+        self._here, self._since = fix.place, fix.stamp
+        self._move_anchor(fix.place, compose(odom, fix.here))
+
+    def _close(self, fix: _Fix, odom: Floats) -> None:
+        """Join the place that odometry is counted from with the one recognised; fit the map."""
+        assert self._anchor is not None
+        change = compose(relative(self._anchored_at, odom), fix.here)
+        sight = np.array([fix.sigma, fix.sigma, 0.05 + 0.2 * fix.sigma])
+        if fix.place != self._anchor:
+            length = float(np.hypot(*change[:2])) / self.parameters.speed
+            self.ways.join(self._anchor, fix.place, max(length, 0.1), change,
+                           np.hypot(self._sigma(), sight), sighted=True)
+            self.places.poses[:] = fitted(self.places.poses, self.ways.ends, self.ways.changes,
+                                          self.ways.sigmas, self.ways.sighted)
+        on_map = compose(self.places.poses[fix.place], relative(fix.here, np.zeros(3)))
+        self.frame = compose(on_map, relative(odom, np.zeros(3)))
+        self.corrections += 1
+
+    # Ways
+
+    def reach(self, goal: ArrayLike, stamp: float) -> Reach | None:
+        """How every place reaches a point (2,) on the map; None where no place is near enough.
+
+        The last stretch, which nobody drove, counts as `unknown` times as long.
+        """
+        p = self.parameters
+        near = self.places.near(goal, p.beyond)
+        if not len(near):
+            return None
+        x, y = np.asarray(goal, float)[:2]
+        away = np.hypot(self.places.poses[near, 0] - x, self.places.poses[near, 1] - y)
+        return self.ways.to(near, p.unknown * away / p.speed, len(self.places), stamp)
+
+    def blocked(self, first: int, second: int, stamp: float) -> None:
+        """Note that the way between two places could not be driven."""
+        known = self.ways.between(first, second)
+        if known is not None:
+            self.ways.failed(known, stamp)
+
+    def _forget(self) -> None:
+        """Forget the most crowded places, but not where the robot is."""
+        count = len(self.places)
+        wanted = count - max(1, int(self.parameters.forget_share * count))
+        gap = _spacing(self.places.poses)
+        for place in (self._here, self._anchor):
+            if place is not None:
+                gap[place] = math.inf
+        kept = np.sort(np.argsort(-gap, kind='stable')[:wanted])
+        new = {int(old): number for number, old in enumerate(kept)}
+        self.places.keep(kept)
+        self.ways.keep(kept)
+        self._here = None if self._here is None else new[self._here]
+        self._anchor = None if self._anchor is None else new[self._anchor]
+        self._fixes.clear()
+
+
+def _spacing(poses: Floats) -> Floats:
+    """Distance (N,) of each pose from the nearest other, a radian counting as a metre.
+
+    Of two that are nearest to each other only the later counts as crowded.
+    """
+    from scipy.spatial import cKDTree
+
+    points = np.column_stack([poses[:, :2], np.cos(poses[:, 2]), np.sin(poses[:, 2])])
+    away, other = cKDTree(points).query(points, k=2)
+    gap, nearest = away[:, 1].copy(), other[:, 1]
+    first = (nearest[nearest] == np.arange(len(poses))) & (np.arange(len(poses)) < nearest)
+    gap[first] = np.inf
+    return np.asarray(gap)
