@@ -18,6 +18,7 @@ from wm_controller.training import batches, losses
 from wm_controller.training.collapse import distillation
 from wm_controller.training.collapse.coding_rate import coding_rate, coding_rate_reduction
 from wm_controller.training.collapse.contrastive import info_nce
+from wm_controller.training.collapse.method import Method
 from wm_controller.training.collapse.methods import method_class, METHODS
 from wm_controller.training.collapse.mmcr import manifold_capacity
 from wm_controller.training.collapse.sigreg import epps_pulley, sigreg
@@ -258,3 +259,20 @@ def test_the_comparison_makes_a_row_of_each_and_trains_none_twice(data, tmp_path
     capsys.readouterr()
     assert wm([*command[:3], '--held-out', str(data), *command[5:]]) == 2
     assert 'other rooms' in capsys.readouterr().err
+
+
+def test_each_predicted_step_counts_by_what_no_change_would_miss():
+    generator = torch.Generator().manual_seed(0)
+    walk = torch.randn(16, 20, 4, generator=generator).cumsum(1)  # twice the way, twice the error
+    target = torch.zeros(6, 4, 4)
+
+    def prediction(wrong):
+        predicted = target.clone()
+        predicted[:, wrong] = 1.0
+        return Method.terms(None, walk, predicted, target)['prediction']
+    parts = torch.stack([prediction(step) for step in range(4)])
+    assert parts.sum() == pytest.approx(1.0, abs=1e-5)  # as much in all as the mean of the steps
+    assert (parts[0] / parts[1:]).tolist() == pytest.approx([2.0, 3.0, 4.0], rel=0.15)
+    # Nothing moves at all: the steps count alike, and nothing is divided by zero.
+    still = Method.terms(None, torch.ones(2, 9, 4), target + 1, target)['prediction']
+    assert still == pytest.approx(1.0)

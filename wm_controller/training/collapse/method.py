@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a way to train without collapse may decide: what is predicted, and what is paid besides."""
 
+import torch
 from torch import nn, Tensor
 
 from wm_controller.world_model.model import WorldModel
@@ -33,4 +34,18 @@ class Method(nn.Module):
 
         `latents` (B, L, E) of the whole batch; `predicted` and `target` (N, T, E).
         """
-        return {'prediction': (predicted - target).pow(2).mean()}
+        error = (predicted - target).pow(2).mean((0, 2))
+        return {'prediction': (_shares(latents, len(error)) * error).mean()}
+
+
+@torch.no_grad()
+def _shares(latents: Tensor, steps: int) -> Tensor:
+    """Weight (T,) of each predicted step, 1 on average: one over the error of no change.
+
+    Alike, the steps far ahead, where most is to be lost, leave the first one worse than no
+    change: on `office_car`, 2.3 times its error after five minutes against 1.2.
+    """
+    changed = torch.stack([(latents[:, k:] - latents[:, :-k]).pow(2).mean()
+                           for k in range(1, steps + 1)])
+    share = 1 / changed.clamp_min(1e-3 * changed.max().clamp_min(1e-9))
+    return share / share.mean()
