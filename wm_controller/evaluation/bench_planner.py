@@ -21,11 +21,12 @@ import torch
 
 from wm_controller.errors import InputError
 from wm_controller.evaluation.bench_timing import time_calls, Timing
+from wm_controller.planning.candidates import arcs
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import Observation, PoseGoal
 from wm_controller.planning.objectives import cost, Situation
 from wm_controller.planning.pilot import Pilot
-from wm_controller.planning.solver import arcs, solve
+from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.simulation.rooms import make_room
 from wm_controller.simulation.simulator import Simulator
 from wm_controller.world_model.bundle import Bundle
@@ -169,14 +170,14 @@ def compare(cases: list[Case]) -> dict[str, Any]:
 def _plan_ours(case: Case) -> tuple[list[float], list[float]]:
     """Seconds and costs of the first plan and of plans that go on from it."""
     config = case.pilot.config
-    rng = np.random.default_rng(0)
+    rng, solver = np.random.default_rng(0), make_solver(config.solver)
     proposals = arcs(config.limits, config.horizon_steps, case.bearing)
     sequence = np.zeros((config.horizon_steps, 2))
     seconds, costs = [], []
     for _ in range(1 + REPLANS):
         begun = time.perf_counter()
-        found = solve(
-            case.cost_of, sequence, proposals, config.limits, config.solver, rng, begun + 10.0
+        found = solver(
+            Search(case.cost_of, sequence, proposals, config.limits, rng, begun + 10.0)
         )
         seconds.append(time.perf_counter() - begun)
         sequence = found.actions

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import mannwhitneyu, spearmanr
 
+from wm_controller.planning.candidates import arcs
 from wm_controller.planning.config import RobotLimits
 from wm_controller.planning.contract import Observation
 from wm_controller.planning.estimator import Estimator
 from wm_controller.planning.imagination import Imagination
-from wm_controller.planning.solver import arcs
 from wm_controller.safety.geometry import compose, integrate
 from wm_controller.simulation.driving import Driver
 from wm_controller.simulation.rooms import make_room

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our planner in TwoRoom: world model, cross-entropy search, time-to-reach of the goal picture."""
 
-import math
 import time
 
 import numpy as np
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 import torch
 
 from wm_controller.evaluation.tworoom_data import METRES_PER_PX, SPEED, STEP_PERIOD_S
+from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import RobotLimits, SolverConfig
-from wm_controller.planning.solver import shifted, solve
+from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.world_model.model import WorldModel
 
 Floats = NDArray[np.float64]
@@ -31,6 +31,7 @@ class TwoRoomPlanner:
         self.plan_cpu_s: list[float] = []
         self._seed = seed
         self._directions = _directions()
+        self._solver = make_solver(SOLVER)
 
     @torch.no_grad()
     def begin(self, goal: NDArray[np.uint8], episode: int = 0) -> None:
@@ -88,7 +89,7 @@ class TwoRoomPlanner:
             return self.model.time_to_image(states[:, 1:], goal).sum(-1).double().numpy()
 
         start = shifted(self._plans[agent], REPLAN_STEPS) if self._step else self._plans[agent]
-        return solve(cost, start, self._directions, LIMITS, SOLVER, self._rng, math.inf).actions
+        return self._solver(Search(cost, start, self._directions, LIMITS, self._rng)).actions
 
 
 def _directions() -> Floats:

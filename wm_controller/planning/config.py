@@ -9,17 +9,29 @@ from wm_controller.safety.geometry import Footprint
 
 @dataclass(frozen=True)
 class RobotLimits:
-    """What the base may be asked for: m/s and rad/s; `min_v` is negative for reverse."""
+    """What the base may be asked for: m/s and rad/s; `min_v` is negative for reverse.
+
+    `deceleration`, m/s^2: what it brakes with.
+    """
 
     min_v: float = -0.25
     max_v: float = 0.5
     max_w: float = 1.5
+    deceleration: float = 1.5
+
+
+METHODS = ('cem', 'icem', 'mppi')
 
 
 @dataclass(frozen=True)
 class SolverConfig:
-    """Cross-entropy method: candidates of each round, how many teach the next, and the noise."""
+    """How to search: candidates of each round, how many teach the next, and the noise.
 
+    `method`: cem, icem or mppi; `refine`: then go along the gradient; `temperature`: of mppi.
+    """
+
+    method: str = 'icem'
+    refine: bool = False
     candidates: tuple[int, ...] = (96, 56, 40)
     elites: int = 10
     sigma_v: float = 0.2
@@ -27,6 +39,11 @@ class SolverConfig:
     correlation: float = 0.75
     momentum: float = 0.1
     min_sigma: float = 0.04
+    temperature: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f'solver {self.method!r} is none of {", ".join(METHODS)}')
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,7 @@ class PilotConfig:
     """How the pilot drives; lengths in m, times in s."""
 
     horizon_steps: int = 12
+    period_s: float = 0.1  # between two plans
     goal_tolerance: float = 0.15
     footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
     margin: float = MARGIN_M

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
-from wm_controller.planning.config import PilotConfig, RobotLimits
+from wm_controller.planning.candidates import arcs, shifted
+from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import (
     Goal,
     ImageGoal,
@@ -27,7 +28,7 @@ from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.objectives import cost, Situation
-from wm_controller.planning.solver import arcs, shifted, solve
+from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.safety.geometry import compose, to_child, wrap_angle
 from wm_controller.world_model.bundle import Bundle
 
@@ -35,6 +36,7 @@ __all__ = ['Goal', 'ImageGoal', 'Observation', 'Pilot', 'Plan', 'PoseGoal']
 
 Floats = NDArray[np.float64]
 MIN_PLAN_S = 0.005
+STANDING_M_S = 0.03
 
 
 class Pilot:
@@ -52,8 +54,9 @@ class Pilot:
         low, high, turn = bundle.spec.action_limits
         limits = config.limits
         # The model knows only actions that it has seen: what is asked of it stays inside.
-        self.config = replace(config, limits=RobotLimits(
-            max(limits.min_v, low), min(limits.max_v, high), min(limits.max_w, turn)))
+        self.config = replace(config, limits=replace(
+            limits, min_v=max(limits.min_v, low), max_v=min(limits.max_v, high),
+            max_w=min(limits.max_w, turn)))
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
@@ -65,6 +68,7 @@ class Pilot:
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._rng = np.random.default_rng(seed)
         self._seed = seed
+        self._solver = make_solver(self.config.solver)
         self._goal: GoalEstimate | None = None
         self._start_anew()
 
@@ -303,10 +307,15 @@ class Pilot:
         elapsed = min(max(0.0, now - self._planned_at), 10.0)
         start = shifted(self._sequence, elapsed / period)
         bearing = float(np.arctan2(goal_in_base[1], goal_in_base[0]))
-        solution = solve(evaluate, start, arcs(config.limits, config.horizon_steps, bearing),
-                         config.limits, config.solver, self._rng, deadline, self._clock)
+        solution = self._solver(Search(
+            evaluate, start, arcs(config.limits, config.horizon_steps, bearing), config.limits,
+            self._rng, deadline, self._clock))
         if not np.isfinite(solution.cost):
-            v, w = recovery.back_off(estimate.pose, self.memory, config)
+            moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
+            if abs(moving) > STANDING_M_S:
+                v, w = recovery.brake_along(self._sequence, elapsed / period, moving, config)
+            else:
+                v, w = recovery.back_off(estimate.pose, self.memory, config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf,
                            rounds=solution.rounds)
         self._sequence, self._planned_at = solution.actions, now

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import PilotConfig
 from wm_controller.safety.geometry import integrate
 
@@ -82,6 +83,20 @@ def held_up_by(way: int, bearings: Floats, clearance: Floats, reach: float
     if clearance[nearest] > reach + NEAR_M:
         return 0.0, None
     return float(bearings[nearest]), SEEN_HALF_WIDTH_M
+
+
+def brake_along(plan: Floats, elapsed_steps: float, v: float, config: PilotConfig) -> Floats:
+    """Return the action (2,) that slows from v m/s along the curve of a plan (T, 2).
+
+    The plan is the last one that kept every constraint: it was clear as far as it takes to stop.
+    """
+    planned_v, planned_w = shifted(plan, elapsed_steps)[0]
+    slower = max(abs(v) - config.limits.deceleration * config.period_s, 0.0)
+    if planned_v * v <= 0.0 or slower == 0.0:
+        return np.zeros(2)
+    action = np.copysign(slower, v) * np.array([1.0, planned_w / planned_v])
+    # Where the plan turns sharply, slower still, but on its curve.
+    return np.asarray(action * min(1.0, config.limits.max_w / max(abs(action[1]), 1e-9)))
 
 
 def back_off(pose: Floats, memory: FreeSpace, config: PilotConfig) -> Floats:

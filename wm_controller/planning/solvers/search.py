@@ -1,0 +1,121 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What a solver is given and what it returns; all are anytime and keep to a deadline."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+import math
+import time
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wm_controller.planning.config import RobotLimits, SolverConfig
+
+Floats = NDArray[np.float64]
+Evaluate = Callable[[Floats], Floats]
+Gradient = Callable[[Floats], tuple[Floats, Floats]]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Minimise `evaluate` ((N, T, 2) -> (N,)) around `start` (T, 2), within the limits.
+
+    An infinite cost removes a candidate: it breaks a constraint, and teaches nothing.
+    `proposals` (M, T, 2) join the first round. `deadline` is on `clock`. `gradient`, where there
+    is one, returns the costs (N,) and how they change with the actions (N, T, 2).
+    """
+
+    evaluate: Evaluate
+    start: Floats
+    proposals: Floats
+    limits: RobotLimits
+    rng: np.random.Generator
+    deadline: float = math.inf
+    clock: Callable[[], float] = time.perf_counter
+    gradient: Gradient | None = None
+
+    @property
+    def low(self) -> Floats:
+        """Least v and w."""
+        return np.array([self.limits.min_v, -self.limits.max_w])
+
+    @property
+    def high(self) -> Floats:
+        """Greatest v and w."""
+        return np.array([self.limits.max_v, self.limits.max_w])
+
+    def clip(self, actions: Floats) -> Floats:
+        """Bring actions (..., 2) within the limits."""
+        return np.clip(actions, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The best sequence (T, 2) that was evaluated, its cost, and how many rounds were run.
+
+    The cost is infinite where every candidate was removed. `spread`: by how much the costs of the
+    last round's better half differ, in units of the best one; 0: they are alike.
+    """
+
+    actions: Floats
+    cost: float
+    rounds: int
+    spread: float = 0.0
+
+
+class Solver(Protocol):
+    """A way to search."""
+
+    def __call__(self, search: Search) -> Solution: ...
+
+
+@dataclass
+class Rounds:
+    """Counts of candidates, one a round, for as long as the deadline leaves time for another.
+
+    A round is begun only if the last one's pace says that it can be ended. One round is always
+    run: a command is due in any case.
+    """
+
+    search: Search
+    counts: tuple[int, ...]
+    best: Floats = field(init=False)
+    best_cost: float = math.inf
+    spread: float = 0.0
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.best = self.search.clip(self.search.start)
+
+    def __iter__(self) -> Iterator[int]:
+        pace = 0.0
+        for number, count in enumerate(self.counts):
+            begun = self.search.clock()
+            if number and begun + pace * count > self.search.deadline:
+                return
+            yield count
+            self.done += 1
+            pace = (self.search.clock() - begun) / count
+
+    def evaluate(self, actions: Floats) -> tuple[Floats, Floats]:
+        """Evaluate candidates (N, T, 2); what is left of them, best first, with the costs."""
+        cost = self.search.evaluate(actions)
+        order = np.argsort(cost)
+        order = order[np.isfinite(cost[order])]
+        if len(order) and cost[order[0]] < self.best_cost:
+            self.best, self.best_cost = actions[order[0]], float(cost[order[0]])
+        if len(order) > 1:
+            least, middle = cost[order[0]], cost[order[len(order) // 2]]
+            self.spread = float((middle - least) / max(abs(least), 1e-9))
+        return actions[order], cost[order]
+
+    def solution(self) -> Solution:
+        """What was found."""
+        return Solution(self.best, self.best_cost, self.done, self.spread)
+
+
+def sigmas(config: SolverConfig, steps: int) -> Floats:
+    """Standard deviations (T, 2) of the first round's noise."""
+    return np.tile([config.sigma_v, config.sigma_w], (steps, 1))
