@@ -13,7 +13,7 @@ from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning import objectives, recovery
 from wm_controller.planning.candidates import shifted
-from wm_controller.planning.config import PilotConfig, RobotLimits
+from wm_controller.planning.config import PilotConfig, RobotLimits, SolverConfig
 from wm_controller.planning.imagination import Future
 from wm_controller.planning.pilot import ImageGoal, Observation, Pilot, PoseGoal
 from wm_controller.safety.geometry import integrate
@@ -54,8 +54,9 @@ def future_of(actions, *, clearance=3.0):
     for t in range(steps):
         poses[:, t + 1] = integrate(poses[:, t], actions[:, t, 0], actions[:, t, 1], 0.2)
     chosen = np.arange(2, steps + 1, 2)
-    return Future(actions, poses, chosen, np.full((1, count, len(chosen), 15), clearance), None,
-                  np.ones(count))
+    return Future(*map(torch.from_numpy, (
+        actions, poses, chosen, np.full((1, count, len(chosen), 15), clearance))), None,
+        torch.ones(count).double())
 
 
 def situation(goal=(4.0, 0.0), obstacles=None, memory=None):
@@ -84,7 +85,7 @@ def test_the_planner_judges_a_trajectory_as_the_guardrail_geometry_does(points, 
     config = PilotConfig()
     future = future_of(actions)
     judged = np.isfinite(objectives.cost(future, state, memory, config))
-    clear = trajectories_clear(config.footprint, future.poses[:, 1:], state.obstacles,
+    clear = trajectories_clear(config.footprint, future.poses.numpy()[:, 1:], state.obstacles,
                                config.margin, start=np.zeros(3))
     assert (judged == clear).all()
 
@@ -116,6 +117,52 @@ def test_a_goal_behind_is_turned_to_rather_than_backed_to():
     back, turn = np.tile([-0.25, 0.0], (12, 1)), np.tile([0.0, np.pi / 2.4], (12, 1))
     cost = objectives.cost(future_of(np.stack([back, turn])), state, memory, PilotConfig())
     assert cost[1] < cost[0]
+
+
+def traced_cost(pilot, memory, state, config):
+    """What the planner minimises, of actions (N, T, 2) as tensors."""
+    start = pilot.estimator.latest.state
+
+    def cost(actions):
+        future = pilot.imagination.traced(start, actions, np.array([1.5, 0.5]))
+        return objectives.preferences(future, state, memory, config)
+    return cost
+
+
+def test_the_slope_of_the_cost_is_how_it_changes_with_the_actions(bundle):
+    pilot = Pilot(bundle)
+    observe(pilot, 0.0, np.zeros(3))
+    memory, state = situation(goal=(1.5, 0.5))
+    memory.block(0.0, np.array([0.5, 0.3, 0.0]), 0.0)
+    cost = traced_cost(pilot, memory, state, PilotConfig())
+    rng = np.random.default_rng(0)
+    actions = torch.from_numpy(rng.uniform([0.1, -1.0], [0.4, 1.0], (1, 12, 2))).requires_grad_()
+    slope, = torch.autograd.grad(cost(actions).sum(), actions)
+    rises, told = [], []
+    for _ in range(40):
+        step = torch.from_numpy(0.05 * rng.standard_normal((1, 12, 2)))
+        with torch.no_grad():
+            rises.append(float(cost(actions + step) - cost(actions - step)))
+        told.append(2 * float((slope * step).sum()))
+    # What memory knows lies on a grid, so that slopes are those of the cells about.
+    assert np.corrcoef(rises, told)[0, 1] > 0.95
+    assert np.polyfit(told, rises, 1)[0] == pytest.approx(1.0, abs=0.15)
+
+
+@pytest.mark.parametrize('method', ['cem', 'icem', 'mppi'])
+def test_every_solver_drives_and_the_gradient_makes_its_plans_no_worse(bundle, method):
+    costs = []
+    for refine in (False, True):
+        pilot = Pilot(bundle, PilotConfig(solver=SolverConfig(method=method, refine=refine)))
+        pilot.set_goal(PoseGoal(2.0, 0.5))
+        found = []
+        for i in range(4):
+            observe(pilot, 0.2 * i, np.array([0.02 * i, 0.0, 0.0]))
+            plan = pilot.plan(0.2 * i + 0.05, math.inf)
+            assert plan.state == 'planning' and np.isfinite(plan.cost)
+            found.append(plan.cost)
+        costs.append(found[0])  # later ones begin elsewhere
+    assert costs[1] <= costs[0]
 
 
 def test_what_stopped_the_robot_is_what_the_camera_sees_nearest():

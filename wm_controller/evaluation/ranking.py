@@ -104,8 +104,8 @@ def _moment(bundle: Bundle, robot: Simulator, estimator: Estimator, imagination:
     seen = bundle.model.clearance(estimate.state)[0, 1].double().numpy()
     points = seen[:, None] * np.stack([np.cos(bearings), np.sin(bearings)], -1)
     carried = np.hypot(*np.moveaxis(
-        future.poses[:, 1:, None, :2] - points, -1, 0)).min((1, 2))
-    imagined = future.nearest().mean(0).min(1)
+        future.poses.numpy()[:, 1:, None, :2] - points, -1, 0)).min((1, 2))
+    imagined = future.nearest().mean(0).amin(1).numpy()
     return Moment(clearance, clearance < robot.robot.radius, {
         'imagined': imagined,
         'seen now, carried along': carried,

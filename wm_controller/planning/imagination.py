@@ -1,6 +1,9 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Candidate actions in, imagined futures out: poses, clearance and time-to-reach, as numpy."""
+"""Candidate actions in, imagined futures out: poses, clearance and time-to-reach.
+
+As tensors, so that a cost of them can say how it changes with the actions.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 import torch
+from torch import Tensor
 
-from wm_controller.safety.geometry import chained, relative
 from wm_controller.world_model import uncertainty
 from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.model import WorldModel
@@ -22,29 +25,29 @@ Floats = NDArray[np.float64]
 class Future:
     """What N action sequences (N, T, 2) would lead to, in each of P ways that it may go.
 
-    `poses` (N, T + 1, 3) in the frame of the base now, in the first; `clearance` (P, N, S, K) m,
-    the model's median at the `clearance_steps` (S,), None where there is a gap; `time_to_reach`
-    (P, N, S) s at those steps, or None; `disagreement` (N,): of the ensemble, 1 being usual on
-    what it was trained for; `gap` (P, N, S) m: from the base's middle to the nearest thing all
-    round, or None; `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows,
-    or None.
+    All are of double precision, on the processor. `poses` (N, T + 1, 3) in the frame of the base
+    now, in the first; `clearance` (P, N, S, K) m, the model's median at the `clearance_steps`
+    (S,), None where there is a gap; `time_to_reach` (P, N, S) s at those steps, or None;
+    `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
+    (P, N, S) m: from the base's middle to the nearest thing all round, or None;
+    `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows, or None.
     """
 
-    actions: Floats
-    poses: Floats
-    clearance_steps: NDArray[np.int64]
-    clearance: Floats | None
-    time_to_reach: Floats | None
-    disagreement: Floats
-    gap: Floats | None = None
-    time_to_picture: Floats | None = None
+    actions: Tensor
+    poses: Tensor
+    clearance_steps: Tensor
+    clearance: Tensor | None
+    time_to_reach: Tensor | None
+    disagreement: Tensor
+    gap: Tensor | None = None
+    time_to_picture: Tensor | None = None
 
-    def nearest(self) -> Floats:
+    def nearest(self) -> Tensor:
         """Return the distance (P, N, S) m to the nearest thing: all round, else in the view."""
         if self.gap is not None:
             return self.gap
         assert self.clearance is not None, 'a model has a gap head or a clearance head'
-        return np.asarray(self.clearance.min(-1))
+        return self.clearance.amin(-1)
 
 
 class Imagination:
@@ -58,10 +61,10 @@ class Imagination:
     def __init__(self, model: WorldModel, usual_disagreement: Sequence[float] = (),
                  drawn: int = 1, seed: int = 0) -> None:
         self.model = for_imagination(model)
-        self._quick = self.model is not model
+        self._exact = model
         self.period_s = model.spec.step_period_s
         self._drawn = drawn if model.spec.architecture.latent_variable else 0
-        self._usual = np.asarray(usual_disagreement, float)
+        self._usual = torch.tensor(list(usual_disagreement), dtype=torch.float64)
         self._generator = torch.Generator().manual_seed(seed)
 
     @classmethod
@@ -71,65 +74,95 @@ class Imagination:
             bundle.spec.architecture.ensemble > 1) else {}
         return cls(bundle.model, calibration.get('disagreement', ()), drawn, seed)
 
-    def draw(self, steps: int) -> torch.Tensor | None:
+    def draw(self, steps: int) -> Tensor | None:
         """Draw z (P, 1, steps, Z + 1) for one plan; None, for what is expected, without z."""
         if not self._drawn:
             return None
         return self.model.draw_variable(self._drawn, 1, steps, generator=self._generator)
 
     @torch.no_grad()
-    def __call__(self, state: torch.Tensor, actions: Floats, goal: Floats | None,
-                 variable: torch.Tensor | None = None,
-                 picture: torch.Tensor | None = None) -> Future:
+    def __call__(self, state: Tensor, actions: Floats, goal: Floats | None,
+                 variable: Tensor | None = None, picture: Tensor | None = None) -> Future:
         """Imagine from state (1, S) under actions (N, T, 2).
 
         `goal` (2,) m in the base frame; `picture` (1, E) the latent of a goal picture.
         """
+        with self.precision():
+            return self._imagine(self.model, state, torch.from_numpy(actions), goal, variable,
+                                 picture)
+
+    def traced(self, state: Tensor, actions: Tensor, goal: Floats | None,
+               variable: Tensor | None = None, picture: Tensor | None = None) -> Future:
+        """Imagine alike, but so that gradients reach the actions; in full precision."""
+        with torch.enable_grad():
+            return self._imagine(self._exact, state, actions, goal, variable, picture)
+
+    def _imagine(self, model: WorldModel, state: Tensor, actions: Tensor, goal: Floats | None,
+                 variable: Tensor | None, picture: Tensor | None) -> Future:
         ways, count = (1 if variable is None else len(variable)), len(actions)
-        tensor = torch.from_numpy(actions.astype(np.float32))
+        taken = actions.float()
         if variable is not None:
             variable = variable.expand(-1, count, -1, -1)
-        with self.precision():
-            states, changes = self.model.imagine(
-                state.expand(ways, count, -1), tensor.expand(ways, *tensor.shape), variable)
-        return self.read(states, changes[0], actions, goal, picture)
+        states, changes = model.imagine(
+            state.expand(ways, count, -1), taken.expand(ways, *taken.shape), variable)
+        return self._read(model, states, changes[0], actions, goal, picture)
 
     @torch.no_grad()
-    def read(self, states: torch.Tensor, changes: torch.Tensor, actions: Floats,
-             goal: Floats | None, picture: torch.Tensor | None = None) -> Future:
+    def read(self, states: Tensor, changes: Tensor, actions: Floats, goal: Floats | None,
+             picture: Tensor | None = None) -> Future:
         """Read futures off states (P, N, T + 1, S) and the pose changes (N, T, 3) of the first."""
-        steps = actions.shape[1]
-        poses = chained(changes.double().numpy())
-        chosen = np.arange(2, steps + 1, 2)
-        later = states[:, :, torch.from_numpy(chosen)]
-        clearance = reach = gap = to_picture = None
         with self.precision():
-            if self.model.spec.architecture.gap:
-                gap = self.model.gap(later)[..., 1].double().numpy()
-            else:
-                clearance = self.model.clearance(later)[..., 1, :].double().numpy()
-            if goal is not None:
-                local = torch.from_numpy(relative(poses[:, chosen], np.array(
-                    [*goal, 0.0]))[..., :2].astype(np.float32))
-                reach = self.model.time_to_reach(
-                    later, local.expand(len(later), *local.shape)).double().numpy()
-            if picture is not None and self.model.spec.architecture.image_reach:
-                to_picture = self.model.time_to_image(later, picture).double().numpy()
-        return Future(actions, poses, chosen, clearance, reach,
-                      self._disagreement(states[0], actions, chosen), gap, to_picture)
+            return self._read(self.model, states, changes, torch.from_numpy(actions), goal,
+                              picture)
 
-    def _disagreement(self, states: torch.Tensor, actions: Floats,
-                      steps: NDArray[np.int64]) -> Floats:
+    def _read(self, model: WorldModel, states: Tensor, changes: Tensor, actions: Tensor,
+              goal: Floats | None, picture: Tensor | None) -> Future:
+        poses = _chained(changes.double())
+        chosen = torch.arange(2, actions.shape[1] + 1, 2)
+        later = states[:, :, chosen]
+        clearance = reach = gap = to_picture = None
+        if model.spec.architecture.gap:
+            gap = model.gap(later)[..., 1].double()
+        else:
+            clearance = model.clearance(later)[..., 1, :].double()
+        if goal is not None:
+            local = _seen_from(poses[:, chosen], goal).float()
+            reach = model.time_to_reach(later, local.expand(len(later), *local.shape)).double()
+        if picture is not None and model.spec.architecture.image_reach:
+            to_picture = model.time_to_image(later, picture).double()
+        return Future(actions, poses, chosen, clearance, reach,
+                      self._disagreement(model, states[0], actions, chosen), gap, to_picture)
+
+    def _disagreement(self, model: WorldModel, states: Tensor, actions: Tensor, steps: Tensor
+                      ) -> Tensor:
         """How the members differ (N,) about what is expected, in units of what is usual."""
         if not len(self._usual):
-            return np.ones(len(actions))
-        before = torch.from_numpy(steps - 1)
-        with self.precision():
-            found = uncertainty.disagreement(self.model, states[:, before], torch.from_numpy(
-                actions[:, steps - 1].astype(np.float32))).double().numpy()
-        usual = self._usual[np.minimum(steps, len(self._usual)) - 1]
-        return np.asarray((found / np.maximum(usual, 1e-6)).mean(-1))
+            return torch.ones(len(actions), dtype=torch.float64)
+        found = uncertainty.disagreement(
+            model, states[:, steps - 1], actions[:, steps - 1].float()).double()
+        usual = self._usual[torch.clamp(steps, max=len(self._usual)) - 1]
+        return (found / usual.clamp_min(1e-6)).mean(-1)
 
     def precision(self) -> torch.autocast:
         """Context in which `model` is to be run."""
-        return torch.autocast('cpu', torch.bfloat16, enabled=self._quick)
+        return torch.autocast('cpu', torch.bfloat16, enabled=self.model is not self._exact)
+
+
+def _chained(changes: Tensor) -> Tensor:
+    """Poses (N, T + 1, 3) after changes (N, T, 3), each in the frame where its step begins.
+
+    As `safety.geometry.chained`, but yaw is not wrapped.
+    """
+    yaw = torch.nn.functional.pad(changes[..., 2].cumsum(-1), (1, 0))
+    cos, sin = torch.cos(yaw[..., :-1]), torch.sin(yaw[..., :-1])
+    x = (cos * changes[..., 0] - sin * changes[..., 1]).cumsum(-1)
+    y = (sin * changes[..., 0] + cos * changes[..., 1]).cumsum(-1)
+    place = torch.nn.functional.pad(torch.stack([x, y], -1), (0, 0, 1, 0))
+    return torch.cat([place, yaw[..., None]], -1)
+
+
+def _seen_from(poses: Tensor, point: Floats) -> Tensor:
+    """A point (2,) as seen from poses (..., 3), (..., 2)."""
+    dx, dy = float(point[0]) - poses[..., 0], float(point[1]) - poses[..., 1]
+    cos, sin = torch.cos(poses[..., 2]), torch.sin(poses[..., 2])
+    return torch.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1)

@@ -3,17 +3,21 @@
 """The cost of an imagined future: what is wanted is weighed, what is forbidden is removed."""
 
 from dataclasses import dataclass
+import math
 
 import numpy as np
 from numpy.typing import NDArray
+import torch
+from torch import Tensor
 
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning.config import PilotConfig
+from wm_controller.planning.grids import look_up
 from wm_controller.planning.imagination import Future
-from wm_controller.safety.geometry import compose, wrap_angle
 from wm_controller.safety.sweep import trajectories_clear
 
 Floats = NDArray[np.float64]
+SLOPE_M = 0.05  # half the distance over which slopes of what memory knows are taken
 NO_WAY = 50.0  # m: counts for a place from which memory knows no way to the goal
 
 
@@ -31,18 +35,18 @@ class Situation:
 def cost(future: Future, situation: Situation, memory: FreeSpace,
          config: PilotConfig) -> Floats:
     """Return the cost (N,) of imagined futures, infinite where a constraint is broken."""
-    poses = compose(situation.pose, future.poses)
-    total = preferences(future, poses, situation, memory, config)
-    total[~admissible(future, poses, situation, memory, config)] = np.inf
+    total = preferences(future, situation, memory, config).numpy()
+    total[~admissible(future, situation, memory, config)] = np.inf
     return total
 
 
-def admissible(future: Future, poses: Floats, situation: Situation, memory: FreeSpace,
+def admissible(future: Future, situation: Situation, memory: FreeSpace,
                config: PilotConfig) -> NDArray[np.bool_]:
     """Return which futures (N,) keep the footprint clear and back up only over known ground."""
+    poses = _placed(situation.pose, future.poses).numpy()
     clear = trajectories_clear(config.footprint, poses[:, 1:], situation.obstacles,
                                config.margin, start=situation.pose)
-    backing = future.actions[..., 0] < -0.02
+    backing = future.actions.numpy()[..., 0] < -0.02
     if backing.any():
         rear = poses[:, 1:].copy()
         reach = config.footprint.reach
@@ -53,60 +57,81 @@ def admissible(future: Future, poses: Floats, situation: Situation, memory: Free
     return np.asarray(clear)
 
 
-def preferences(future: Future, poses: Floats, situation: Situation, memory: FreeSpace,
-                config: PilotConfig) -> Floats:
+def preferences(future: Future, situation: Situation, memory: FreeSpace,
+                config: PilotConfig) -> Tensor:
     """Return the weighed terms (N,), in metres of way, summed over the horizon."""
     w = config.weights
     actions = future.actions
+    poses = _placed(situation.pose, future.poses)
     places = poses[:, 1:, :2]
-    if situation.way is not None:
-        way = np.minimum(situation.way(places), NO_WAY)
-    else:
-        way = np.hypot(*np.moveaxis(places - situation.goal, -1, 0))
+    way = _way(places, situation)
     # A place within the tolerance is as good as the goal: no dithering around it.
-    way = np.maximum(way - 0.5 * config.goal_tolerance, 0.0)
+    way = torch.relu(way - 0.5 * config.goal_tolerance)
     total = w.way * way.mean(-1) + w.final_way * way[:, -1]
-    total += w.heading * _way_lost_turning(poses[:, -1], way[:, -1], situation, config)
+    total = total + w.heading * _way_lost_turning(poses[:, -1], way[:, -1], situation, config)
 
-    if future.time_to_reach is not None and w.time_to_reach:
-        total += w.time_to_reach * config.limits.max_v * future.time_to_reach.mean((0, -1))
-    if future.time_to_picture is not None and w.time_to_picture:
-        total += w.time_to_picture * config.limits.max_v * future.time_to_picture.mean((0, -1))
+    for weight, time_s in ((w.time_to_reach, future.time_to_reach),
+                           (w.time_to_picture, future.time_to_picture)):
+        if time_s is not None and weight:
+            total = total + weight * config.limits.max_v * time_s.mean((0, -1))
 
-    gap = memory.clearance_at(places) - config.footprint.reach
-    lack = np.clip(1 - gap / config.comfort, 0.0, 1.5)
-    total += w.near * (lack ** 2).mean(-1) * 0.3
-    speed = np.maximum(actions[..., 0], 0.0) / config.limits.max_v
-    total += w.fast_near * (lack * speed).mean(-1) * 0.3
+    gap = look_up(memory.clearance_at, places, SLOPE_M) - config.footprint.reach
+    lack = (1 - gap / config.comfort).clamp(0.0, 1.5)
+    total = total + w.near * (lack ** 2).mean(-1) * 0.3
+    speed = torch.relu(actions[..., 0]) / config.limits.max_v
+    total = total + w.fast_near * (lack * speed).mean(-1) * 0.3
 
     # What the model imagines counts less the further ahead it is.
     trust = 1.0 / (1.0 + 0.15 * future.clearance_steps)
     imagined_gap = future.nearest() - config.footprint.reach
-    imagined_lack = np.clip(1 - imagined_gap / config.comfort, 0.0, 1.5)
-    total += w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
+    imagined_lack = (1 - imagined_gap / config.comfort).clamp(0.0, 1.5)
+    total = total + w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
     # Where the ensemble differs more than it usually does, the model was never taught.
-    total += w.disagreement * np.maximum(future.disagreement - 1.0, 0.0)
+    total = total + w.disagreement * torch.relu(future.disagreement - 1.0)
 
-    total += w.reverse * np.maximum(-actions[..., 0], 0.0).mean(-1) / config.limits.max_v
-    total += w.turn * np.abs(actions[..., 1]).mean(-1) / config.limits.max_w
-    scale = np.array([config.limits.max_v, config.limits.max_w])
-    before = np.concatenate([np.broadcast_to(situation.last_action, (len(actions), 1, 2)),
-                             actions[:, :-1]], 1)
-    total += w.change * (np.abs(actions - before) / scale).sum(-1).mean(-1)
-    return np.asarray(total)
+    total = total + w.reverse * torch.relu(-actions[..., 0]).mean(-1) / config.limits.max_v
+    total = total + w.turn * actions[..., 1].abs().mean(-1) / config.limits.max_w
+    scale = torch.tensor([config.limits.max_v, config.limits.max_w])
+    first = torch.from_numpy(situation.last_action).expand(len(actions), 1, 2)
+    before = torch.cat([first, actions[:, :-1]], 1)
+    return total + w.change * ((actions - before).abs() / scale).sum(-1).mean(-1)
 
 
-def _way_lost_turning(poses: Floats, way: Floats, situation: Situation, config: PilotConfig
-                      ) -> Floats:
+def _way(places: Tensor, situation: Situation) -> Tensor:
+    """The way (...,) m from places (..., 2) to the goal."""
+    known = situation.way
+    if known is None:
+        away: Tensor = (places - torch.from_numpy(situation.goal)).norm(dim=-1)
+        return away
+    return look_up(lambda points: np.minimum(known(points), NO_WAY), places, SLOPE_M)
+
+
+def _way_lost_turning(poses: Tensor, way: Tensor, situation: Situation, config: PilotConfig
+                      ) -> Tensor:
     """The way (N,) m that could be driven in the time of turning where the way leads on.
 
     A horizon of two seconds sees no use in turning round, and backs all the way to the goal.
     """
-    if situation.way is not None:
-        wanted = situation.way.heading(poses[:, :2])
-    else:
-        x, y = (situation.goal - poses[:, :2]).T
-        wanted = np.arctan2(y, x)
-    turn = np.abs(wrap_angle(np.nan_to_num(wanted - poses[:, 2], nan=0.0)))
-    apart = np.clip(way / 0.5, 0.0, 1.0)  # at the goal no heading is asked for
-    return np.asarray(apart * turn * config.limits.max_v / config.limits.max_w)
+    def along(points: Floats) -> Floats:
+        """Unit vectors (N, 2) in which the way leads on; zero where none is known."""
+        if situation.way is not None:
+            wanted = situation.way.heading(points)
+        else:
+            x, y = (situation.goal - points).T
+            wanted = np.arctan2(y, x)
+        return np.asarray(np.nan_to_num(np.stack([np.cos(wanted), np.sin(wanted)], -1)))
+
+    x, y = look_up(along, poses[:, :2], SLOPE_M).unbind(-1)
+    cos, sin = torch.cos(poses[:, 2]), torch.sin(poses[:, 2])
+    ahead, aside = cos * x + sin * y, cos * y - sin * x
+    turn = torch.atan2(aside.abs(), ahead + 1e-12)  # without a way, none is lost
+    apart = (way / 0.5).clamp(0.0, 1.0)  # at the goal no heading is asked for
+    return apart * turn * config.limits.max_v / config.limits.max_w
+
+
+def _placed(pose: Floats, poses: Tensor) -> Tensor:
+    """Poses (..., 3) given in the frame of `pose` (3,), in the frame that is given in."""
+    x, y, yaw = (float(value) for value in pose)
+    cos, sin = math.cos(yaw), math.sin(yaw)
+    return torch.stack([x + cos * poses[..., 0] - sin * poses[..., 1],
+                        y + sin * poses[..., 0] + cos * poses[..., 1], yaw + poses[..., 2]], -1)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+import torch
 
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
@@ -27,7 +28,7 @@ from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.imagination import Imagination
-from wm_controller.planning.objectives import cost, Situation
+from wm_controller.planning.objectives import cost, preferences, Situation
 from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.safety.geometry import compose, to_child, wrap_angle
 from wm_controller.world_model.bundle import Bundle
@@ -292,24 +293,31 @@ class Pilot:
         variable = self.imagination.draw(config.horizon_steps)
         shown = _Shown(config.keep_candidates)
 
-        def acted(actions: Floats) -> Floats:
-            mixed = actions.copy()
-            mixed[..., 0, :] = share * pending + (1 - share) * actions[..., 0, :]
-            return mixed
+        kept, added = np.ones((config.horizon_steps, 1)), np.zeros((config.horizon_steps, 2))
+        kept[0], added[0] = 1 - share, share * pending
 
         def evaluate(actions: Floats) -> Floats:
-            future = self.imagination(estimate.state, acted(actions), goal_in_base, variable,
-                                      picture)
+            future = self.imagination(estimate.state, kept * actions + added, goal_in_base,
+                                      variable, picture)
             costs = cost(future, situation, self.memory, config)
-            shown.note(costs, future.poses)
+            shown.note(costs, future.poses.numpy())
             return costs
+
+        def gradient(actions: Floats) -> tuple[Floats, Floats]:
+            leaf = torch.from_numpy(actions).requires_grad_()
+            acted = torch.from_numpy(kept) * leaf + torch.from_numpy(added)
+            future = self.imagination.traced(estimate.state, acted, goal_in_base, variable,
+                                             picture)
+            costs = preferences(future, situation, self.memory, config)
+            slope, = torch.autograd.grad(costs.sum(), leaf)
+            return costs.detach().numpy(), slope.numpy()
 
         elapsed = min(max(0.0, now - self._planned_at), 10.0)
         start = shifted(self._sequence, elapsed / period)
         bearing = float(np.arctan2(goal_in_base[1], goal_in_base[0]))
         solution = self._solver(Search(
             evaluate, start, arcs(config.limits, config.horizon_steps, bearing), config.limits,
-            self._rng, deadline, self._clock))
+            self._rng, deadline, self._clock, gradient))
         if not np.isfinite(solution.cost):
             moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
             if abs(moving) > STANDING_M_S:
@@ -323,7 +331,7 @@ class Pilot:
         return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
                        rounds=solution.rounds, path=compose(estimate.pose, shown.best),
                        candidates=compose(estimate.pose, shown.candidates),
-                       imagined=Imagined(estimate.state, acted(solution.actions)))
+                       imagined=Imagined(estimate.state, kept * solution.actions + added))
 
 
 class _Shown:
