@@ -16,6 +16,7 @@ from torch import Tensor
 from wm_controller.world_model import uncertainty
 from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.poses import chained, seen_from
 from wm_controller.world_model.precision import for_imagination
 
 Floats = NDArray[np.float64]
@@ -117,7 +118,7 @@ class Imagination:
 
     def _read(self, model: WorldModel, states: Tensor, changes: Tensor, actions: Tensor,
               goal: Floats | None, picture: Tensor | None) -> Future:
-        poses = _chained(changes.double())
+        poses = chained(changes.double())
         chosen = torch.arange(2, actions.shape[1] + 1, 2)
         later = states[:, :, chosen]
         clearance = reach = gap = to_picture = None
@@ -126,7 +127,7 @@ class Imagination:
         else:
             clearance = model.clearance(later)[..., 1, :].double()
         if goal is not None:
-            local = _seen_from(poses[:, chosen], goal).float()
+            local = seen_from(poses[:, chosen], torch.from_numpy(goal)).float()
             reach = model.time_to_reach(later, local.expand(len(later), *local.shape)).double()
         if picture is not None and model.spec.architecture.image_reach:
             to_picture = model.time_to_image(later, picture).double()
@@ -146,23 +147,3 @@ class Imagination:
     def precision(self) -> torch.autocast:
         """Context in which `model` is to be run."""
         return torch.autocast('cpu', torch.bfloat16, enabled=self.model is not self._exact)
-
-
-def _chained(changes: Tensor) -> Tensor:
-    """Poses (N, T + 1, 3) after changes (N, T, 3), each in the frame where its step begins.
-
-    As `safety.geometry.chained`, but yaw is not wrapped.
-    """
-    yaw = torch.nn.functional.pad(changes[..., 2].cumsum(-1), (1, 0))
-    cos, sin = torch.cos(yaw[..., :-1]), torch.sin(yaw[..., :-1])
-    x = (cos * changes[..., 0] - sin * changes[..., 1]).cumsum(-1)
-    y = (sin * changes[..., 0] + cos * changes[..., 1]).cumsum(-1)
-    place = torch.nn.functional.pad(torch.stack([x, y], -1), (0, 0, 1, 0))
-    return torch.cat([place, yaw[..., None]], -1)
-
-
-def _seen_from(poses: Tensor, point: Floats) -> Tensor:
-    """A point (2,) as seen from poses (..., 3), (..., 2)."""
-    dx, dy = float(point[0]) - poses[..., 0], float(point[1]) - poses[..., 1]
-    cos, sin = torch.cos(poses[..., 2]), torch.sin(poses[..., 2])
-    return torch.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1)

@@ -3,7 +3,6 @@
 """The cost of an imagined future: what is wanted is weighed, what is forbidden is removed."""
 
 from dataclasses import dataclass
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.grids import look_up
 from wm_controller.planning.imagination import Future
 from wm_controller.safety.sweep import trajectories_clear
+from wm_controller.world_model.poses import placed
 
 Floats = NDArray[np.float64]
 SLOPE_M = 0.05  # half the distance over which slopes of what memory knows are taken
@@ -43,7 +43,7 @@ def cost(future: Future, situation: Situation, memory: FreeSpace,
 def admissible(future: Future, situation: Situation, memory: FreeSpace,
                config: PilotConfig) -> NDArray[np.bool_]:
     """Return which futures (N,) keep the footprint clear and back up only over known ground."""
-    poses = _placed(situation.pose, future.poses).numpy()
+    poses = placed(torch.from_numpy(situation.pose), future.poses).numpy()
     clear = trajectories_clear(config.footprint, poses[:, 1:], situation.obstacles,
                                config.margin, start=situation.pose)
     backing = future.actions.numpy()[..., 0] < -0.02
@@ -62,7 +62,7 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     """Return the weighed terms (N,), in metres of way, summed over the horizon."""
     w = config.weights
     actions = future.actions
-    poses = _placed(situation.pose, future.poses)
+    poses = placed(torch.from_numpy(situation.pose), future.poses)
     places = poses[:, 1:, :2]
     way = _way(places, situation)
     # A place within the tolerance is as good as the goal: no dithering around it.
@@ -127,11 +127,3 @@ def _way_lost_turning(poses: Tensor, way: Tensor, situation: Situation, config: 
     turn = torch.atan2(aside.abs(), ahead + 1e-12)  # without a way, none is lost
     apart = (way / 0.5).clamp(0.0, 1.0)  # at the goal no heading is asked for
     return apart * turn * config.limits.max_v / config.limits.max_w
-
-
-def _placed(pose: Floats, poses: Tensor) -> Tensor:
-    """Poses (..., 3) given in the frame of `pose` (3,), in the frame that is given in."""
-    x, y, yaw = (float(value) for value in pose)
-    cos, sin = math.cos(yaw), math.sin(yaw)
-    return torch.stack([x + cos * poses[..., 0] - sin * poses[..., 1],
-                        y + sin * poses[..., 0] + cos * poses[..., 1], yaw + poses[..., 2]], -1)

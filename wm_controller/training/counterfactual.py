@@ -19,6 +19,7 @@ from wm_controller.safety.geometry import compose, relative
 from wm_controller.training import losses
 from wm_controller.world_model.heads import GAP_MAX, GAP_MIN, GAP_QUANTILES
 from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.poses import chained, placed
 
 FRAMES = 72         # of a drive, from which things are gathered,
 WITHIN_FRAMES = 90  # no further away in time: odometry drifts, people walk
@@ -92,19 +93,9 @@ def gap_loss(model: WorldModel, states: Tensor, futures: Tensor, starts: list[in
     start = torch.cat([states[:, t] for t in starts])
     actions = random_actions(model, len(start), steps, start.device)
     other, changes = model.imagine(start, actions, shared_out=True)
-    poses = _chained(torch.cat([trail[:, t] for t in starts]), changes.detach())
+    origin = torch.cat([trail[:, t] for t in starts])
+    poses = placed(origin[:, None], chained(changes.detach())[:, 1:])
     return loss + _quantiles(model, other[:, 1:], gaps(poses, around))
-
-
-def _chained(start: Tensor, changes: Tensor) -> Tensor:
-    """Poses (N, T, 3) after changes (N, T, 3) from poses (N, 3), in the frame of the latter."""
-    x, y, yaw = start.unbind(-1)
-    poses = []
-    for dx, dy, dyaw in (change.unbind(-1) for change in changes.unbind(1)):
-        cos, sin = yaw.cos(), yaw.sin()
-        x, y, yaw = x + cos * dx - sin * dy, y + sin * dx + cos * dy, yaw + dyaw
-        poses.append(torch.stack([x, y, yaw], -1))
-    return torch.stack(poses, 1)
 
 
 def _quantiles(model: WorldModel, states: Tensor, gap: Tensor) -> Tensor:
