@@ -157,7 +157,7 @@ def test_the_command_adds_it_and_takes_one_part_at_a_time(data, plain, tmp_path,
     assert wm([*arguments, '--goal-picture-minutes', '0']) == 2
     assert 'nothing to do' in capsys.readouterr().err
     assert wm([*arguments, '--decoder-of', str(plain)]) == 2
-    assert 'one after the other' in capsys.readouterr().err
+    assert 'one after another' in capsys.readouterr().err
 
 
 def test_a_model_without_it_refuses_pictures_and_stands(plain):

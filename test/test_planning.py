@@ -55,7 +55,7 @@ def future_of(actions, *, clearance=3.0):
         poses[:, t + 1] = integrate(poses[:, t], actions[:, t, 0], actions[:, t, 1], 0.2)
     chosen = np.arange(2, steps + 1, 2)
     return Future(*map(torch.from_numpy, (
-        actions, poses, chosen, np.full((1, count, len(chosen), 15), clearance))), None,
+        actions, poses, chosen, np.full((1, count, len(chosen)), clearance))), None,
         torch.ones(count).double())
 
 

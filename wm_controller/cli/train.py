@@ -17,6 +17,7 @@ from wm_controller.errors import InputError, NegativeResult
 
 # Of the model's training, added behind it.
 GOAL_PICTURE_SHARE = 0.25
+ABSTRACT_SHARE = 0.15
 DECODER_SHARE = 0.15
 FRAMES_PER_START = 4  # of a sequence: from every fourth or so a future is imagined
 LATENT_ACTION = 4  # numbers of an action learned from video
@@ -51,6 +52,11 @@ def train(
         f'{GOAL_PICTURE_SHARE:.0%} of --minutes or --steps.')] = None,
     goal_pictures_of: Annotated[str | None, typer.Option(
         metavar='BUNDLE', help='Train that alone, for this finished bundle.')] = None,
+    abstract_minutes: Annotated[float | None, typer.Option(
+        help='Then train the upper level, which hierarchical planning needs; 0: none; default: '
+        f'{ABSTRACT_SHARE:.0%} of --minutes or --steps.')] = None,
+    abstract_of: Annotated[str | None, typer.Option(
+        metavar='BUNDLE', help='Train the upper level alone, for this finished bundle.')] = None,
     decoder_minutes: Annotated[float | None, typer.Option(
         help='Then train a decoder, to look at what is imagined; 0: none; default: '
         f'{DECODER_SHARE:.0%} of --minutes or --steps.')] = None,
@@ -97,9 +103,12 @@ def train(
         max_memory_gb=max_memory_gb, regulariser=regulariser, labels=labels,
         pretrain_minutes=pretrain_minutes, architecture=replace(
             with_encoder(CURRENT, encoder), latent_action=LATENT_ACTION if latent_actions else 0))
-    parts = _parts({'goal_pictures': goal_picture_minutes, 'decoder': decoder_minutes},
-                   {'goal_pictures': goal_pictures_of, 'decoder': decoder_of}, options)
-    if goal_pictures_of or decoder_of:
+    parts = _parts(
+        {'goal_pictures': goal_picture_minutes, 'abstract': abstract_minutes,
+         'decoder': decoder_minutes},
+        {'goal_pictures': goal_pictures_of, 'abstract': abstract_of, 'decoder': decoder_of},
+        options)
+    if goal_pictures_of or abstract_of or decoder_of:
         _only_part(data, parts[0], as_json)
         return
     # A run that was stopped in one of the parts goes on there.
@@ -197,15 +206,17 @@ class _PartRun:
 def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], options: Any
            ) -> list[_PartRun]:
     """What is to be trained behind a model, or for finished bundles; raises InputError."""
+    from wm_controller.training.abstract import AbstractOptions, AbstractPart
     from wm_controller.training.decoder import DecoderOptions, DecoderPart
     from wm_controller.training.goal_pictures import GoalPictureOptions, GoalPicturePart
 
     alone = [name for name, source in sources.items() if source]
     if len(alone) > 1:
-        raise InputError('--goal-pictures-of and --decoder-of: one after the other')
+        raise InputError('--goal-pictures-of, --abstract-of and --decoder-of: one after another')
     found = []
     for part, settings, share in (
             (GoalPicturePart, GoalPictureOptions, GOAL_PICTURE_SHARE),
+            (AbstractPart, AbstractOptions, ABSTRACT_SHARE),
             (DecoderPart, DecoderOptions, DECODER_SHARE)):
         name = part.NAME
         asked, source = minutes[name], sources[name]

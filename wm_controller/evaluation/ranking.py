@@ -105,7 +105,7 @@ def _moment(bundle: Bundle, robot: Simulator, estimator: Estimator, imagination:
     points = seen[:, None] * np.stack([np.cos(bearings), np.sin(bearings)], -1)
     carried = np.hypot(*np.moveaxis(
         future.poses.numpy()[:, 1:, None, :2] - points, -1, 0)).min((1, 2))
-    imagined = future.nearest().mean(0).amin(1).numpy()
+    imagined = future.nearest.mean(0).amin(1).numpy()
     return Moment(clearance, clearance < robot.robot.radius, {
         'imagined': imagined,
         'seen now, carried along': carried,

@@ -27,28 +27,19 @@ class Future:
     """What N action sequences (N, T, 2) would lead to, in each of P ways that it may go.
 
     All are of double precision, on the processor. `poses` (N, T + 1, 3) in the frame of the base
-    now, in the first; `clearance` (P, N, S, K) m, the model's median at the `clearance_steps`
-    (S,), None where there is a gap; `time_to_reach` (P, N, S) s at those steps, or None;
-    `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for; `gap`
-    (P, N, S) m: from the base's middle to the nearest thing all round, or None;
+    now, in the first; `nearest` (P, N, S) m, the median distance of the nearest thing, all round
+    where the model knows that, at some `steps` (S,); `time_to_reach` (P, N, S) s at those steps,
+    or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for;
     `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows, or None.
     """
 
     actions: Tensor
     poses: Tensor
-    clearance_steps: Tensor
-    clearance: Tensor | None
+    steps: Tensor
+    nearest: Tensor
     time_to_reach: Tensor | None
     disagreement: Tensor
-    gap: Tensor | None = None
     time_to_picture: Tensor | None = None
-
-    def nearest(self) -> Tensor:
-        """Return the distance (P, N, S) m to the nearest thing: all round, else in the view."""
-        if self.gap is not None:
-            return self.gap
-        assert self.clearance is not None, 'a model has a gap head or a clearance head'
-        return self.clearance.amin(-1)
 
 
 class Imagination:
@@ -121,18 +112,14 @@ class Imagination:
         poses = chained(changes.double())
         chosen = torch.arange(2, actions.shape[1] + 1, 2)
         later = states[:, :, chosen]
-        clearance = reach = gap = to_picture = None
-        if model.spec.architecture.gap:
-            gap = model.gap(later)[..., 1].double()
-        else:
-            clearance = model.clearance(later)[..., 1, :].double()
+        reach = to_picture = None
         if goal is not None:
             local = seen_from(poses[:, chosen], torch.from_numpy(goal)).float()
             reach = model.time_to_reach(later, local.expand(len(later), *local.shape)).double()
         if picture is not None and model.spec.architecture.image_reach:
             to_picture = model.time_to_image(later, picture).double()
-        return Future(actions, poses, chosen, clearance, reach,
-                      self._disagreement(model, states[0], actions, chosen), gap, to_picture)
+        return Future(actions, poses, chosen, model.nearest(later).double(), reach,
+                      self._disagreement(model, states[0], actions, chosen), to_picture)
 
     def _disagreement(self, model: WorldModel, states: Tensor, actions: Tensor, steps: Tensor
                       ) -> Tensor:

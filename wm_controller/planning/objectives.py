@@ -82,8 +82,8 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     total = total + w.fast_near * (lack * speed).mean(-1) * 0.3
 
     # What the model imagines counts less the further ahead it is.
-    trust = 1.0 / (1.0 + 0.15 * future.clearance_steps)
-    imagined_gap = future.nearest() - config.footprint.reach
+    trust = 1.0 / (1.0 + 0.15 * future.steps)
+    imagined_gap = future.nearest - config.footprint.reach
     imagined_lack = (1 - imagined_gap / config.comfort).clamp(0.0, 1.5)
     total = total + w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
     # Where the ensemble differs more than it usually does, the model was never taught.

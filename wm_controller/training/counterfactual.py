@@ -56,11 +56,12 @@ def draw_things(windows: Windows, indices: NDArray[Any], rng: np.random.Generato
     return {'things': things.reshape(len(rows), -1, 2), 'trail': trail}
 
 
-def random_actions(model: WorldModel, count: int, steps: int, device: torch.device) -> Tensor:
+def random_actions(model: WorldModel, count: int, steps: int, device: torch.device,
+                   generator: torch.Generator | None = None) -> Tensor:
     """Draw smooth action sequences (N, T, 2) over all that the robot may be asked for."""
     low, high, turn = model.spec.action_limits
     scale = torch.tensor([high - low, 2 * turn], device=device)
-    ends = torch.rand(2, count, 1, 2, device=device) * scale + torch.tensor(
+    ends = torch.rand(2, count, 1, 2, generator=generator).to(device) * scale + torch.tensor(
         [low, -turn], device=device)
     share = torch.linspace(0, 1, steps, device=device).view(1, steps, 1)
     return torch.lerp(ends[0].expand(count, steps, 2), ends[1].expand(count, steps, 2), share)

@@ -142,9 +142,8 @@ def train_part(paths: list[Path], options: PartOptions, make: Maker, report: Rep
                                        {**asdict(progress), 'identity': identity})
 
         keep()  # so that a run stopped while frames are unpacked begins here again
-        windows = Windows(datasets, part.window, max_memory_gb=options.max_memory_gb)
-        training, held_out = windows.split(options.held_out, seed=0)
         try:
+            training, held_out = _split(datasets, part, options)
             sample = part.sampler(training)
         except NoData:
             path.unlink()
@@ -161,6 +160,14 @@ def train_part(paths: list[Path], options: PartOptions, make: Maker, report: Rep
     finally:
         for data in datasets:
             data.close()
+
+
+def _split(datasets: list[Dataset], part: Part, options: PartOptions) -> tuple[Windows, Windows]:
+    try:
+        windows = Windows(datasets, part.window, max_memory_gb=options.max_memory_gb)
+        return windows.split(options.held_out, seed=0)
+    except InputError as error:
+        raise NoData(f'{error} (for its {part.NAME.replace("_", " ")})') from error
 
 
 def _iterate(part: Part, optimizer: torch.optim.Optimizer, sample: Sampler,

@@ -5,6 +5,7 @@
 import torch
 from torch import nn, Tensor
 
+from wm_controller.world_model.abstract import AbstractLevel
 from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.dynamics import Predictor, StateFilter, VariableInference
 from wm_controller.world_model.encoders import make_encoder
@@ -53,6 +54,7 @@ class WorldModel(nn.Module):
         if spec.architecture.gap:
             self.gap_head = GapHead(spec)
         self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
+        self.abstract = AbstractLevel(spec) if spec.architecture.abstract_state else None
         self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
@@ -163,3 +165,9 @@ class WorldModel(nn.Module):
         Raises AttributeError for a model without `Architecture.gap`.
         """
         return self.gap_head(state).exp().clamp(GAP_MIN, GAP_MAX)
+
+    def nearest(self, state: Tensor) -> Tensor:
+        """Return the median distance (...,) m of the nearest thing: all round, else in view."""
+        if self.spec.architecture.gap:
+            return self.gap(state)[..., 1]
+        return self.clearance(state)[..., 1, :].amin(-1)

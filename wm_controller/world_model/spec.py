@@ -22,6 +22,8 @@ class Architecture:
     `image_reach`: the head that judges the time to goal pictures. Without `goal_channels` nothing
     says where a goal picture was taken, and without `decoder_channels` there is no decoder.
     `gap`: the head that judges how near anything is, also after actions that were never taken.
+    `abstract_state`: width of the upper level's states, 0: no such level; one of its steps is a
+    chunk of `chunk_steps`, one of its actions has `macro_action` numbers.
     `latent_action`: width of actions learned from video; 0: commands are the actions.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
     Without `action_conditioned`, states are carried forward as if every action were zero.
@@ -42,6 +44,9 @@ class Architecture:
     latent_action: int = 0
     gap: bool = False
     goal_channels: tuple[int, ...] = ()
+    abstract_state: int = 0
+    macro_action: int = 6
+    chunk_steps: int = 8
 
     @property
     def control(self) -> int:
@@ -105,6 +110,9 @@ class ModelSpec:
                  self.architecture.state, self.architecture.predictor_hidden,
                  self.architecture.head_hidden, *self.architecture.goal_channels,
                  *self.architecture.decoder_channels)
+        if self.architecture.abstract_state:
+            sizes += (self.architecture.abstract_state, self.architecture.macro_action,
+                      self.architecture.chunk_steps)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
         if not 1 <= self.architecture.ensemble <= 16 or not (

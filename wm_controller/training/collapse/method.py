@@ -35,11 +35,11 @@ class Method(nn.Module):
         `latents` (B, L, E) of the whole batch; `predicted` and `target` (N, T, E).
         """
         error = (predicted - target).pow(2).mean((0, 2))
-        return {'prediction': (_shares(latents, len(error)) * error).mean()}
+        return {'prediction': (shares(latents, len(error)) * error).mean()}
 
 
 @torch.no_grad()
-def _shares(latents: Tensor, steps: int) -> Tensor:
+def shares(latents: Tensor, steps: int) -> Tensor:
     """Weight (T,) of each predicted step, 1 on average: one over the error of no change.
 
     Alike, the steps far ahead, where most is to be lost, leave the first one worse than no
