@@ -94,7 +94,7 @@ def test_the_peer_is_scored_by_our_cost_of_the_same_rollout(bundle):
     stepwise = case.pilot.imagination.read(rolled[None], changes, actions, case.goal_in_base)
     at_once = case.pilot.imagination(case.state, actions, case.goal_in_base)
     assert np.allclose(stepwise.poses, at_once.poses, atol=1e-5)
-    assert np.allclose(stepwise.clearance, at_once.clearance, atol=1e-4)
+    assert np.allclose(stepwise.nearest, at_once.nearest, atol=1e-4)
 
 
 def test_guardrail_and_relay_are_timed_in_one_run(capsys):

@@ -33,7 +33,7 @@ def bowl_with_slope(actions):
 def search(evaluate, config, *, seed=0, start=None, **more):
     return make_solver(config)(Search(
         evaluate, np.zeros((STEPS, 2)) if start is None else start, arcs(LIMITS, STEPS, 0.5),
-        LIMITS, np.random.default_rng(seed), **more))
+        LIMITS.low, LIMITS.high, config.sigma, np.random.default_rng(seed), **more))
 
 
 @pytest.fixture(params=METHODS)
@@ -100,7 +100,7 @@ def test_how_hard_it_was_shows_in_the_spread(config):
 
 
 def test_the_controls_of_path_integrals_are_smooth():
-    noise = spline_noise(np.random.default_rng(0), 400, STEPS)
+    noise = spline_noise(np.random.default_rng(0), 400, (STEPS, 2))
     assert noise.std() == pytest.approx(0.9, abs=0.2)
     jerk, white = (np.diff(each, 2, axis=1).std() / each.std()
                    for each in (noise, np.random.default_rng(0).standard_normal(noise.shape)))

@@ -177,7 +177,16 @@ def _plan_ours(case: Case) -> tuple[list[float], list[float]]:
     for _ in range(1 + REPLANS):
         begun = time.perf_counter()
         found = solver(
-            Search(case.cost_of, sequence, proposals, config.limits, rng, begun + 10.0)
+            Search(
+                case.cost_of,
+                sequence,
+                proposals,
+                config.limits.low,
+                config.limits.high,
+                config.solver.sigma,
+                rng,
+                begun + 10.0,
+            )
         )
         seconds.append(time.perf_counter() - begun)
         sequence = found.actions

@@ -89,7 +89,8 @@ class TwoRoomPlanner:
             return self.model.time_to_image(states[:, 1:], goal).sum(-1).double().numpy()
 
         start = shifted(self._plans[agent], REPLAN_STEPS) if self._step else self._plans[agent]
-        return self._solver(Search(cost, start, self._directions, LIMITS, self._rng)).actions
+        return self._solver(Search(cost, start, self._directions, LIMITS.low, LIMITS.high,
+                                   SOLVER.sigma, self._rng)).actions
 
 
 def _directions() -> Floats:

@@ -4,7 +4,12 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wm_controller.safety.geometry import Footprint
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,17 @@ class RobotLimits:
     max_v: float = 0.5
     max_w: float = 1.5
     deceleration: float = 1.5
+
+    @property
+    def low(self) -> Floats:
+        """Least command (2,): v, w."""
+        return np.array([self.min_v, -self.max_w])
+
+    @property
+    def high(self) -> Floats:
+        """Greatest command (2,): v, w."""
+        return np.array([self.max_v, self.max_w])
+
 
 
 METHODS = ('cem', 'icem', 'mppi')
@@ -40,6 +56,11 @@ class SolverConfig:
     momentum: float = 0.1
     min_sigma: float = 0.04
     temperature: float = 0.3
+
+    @property
+    def sigma(self) -> Floats:
+        """Standard deviations (2,) of the first round's noise: v, w."""
+        return np.array([self.sigma_v, self.sigma_w])
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

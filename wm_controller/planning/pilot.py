@@ -316,8 +316,9 @@ class Pilot:
         start = shifted(self._sequence, elapsed / period)
         bearing = float(np.arctan2(goal_in_base[1], goal_in_base[0]))
         solution = self._solver(Search(
-            evaluate, start, arcs(config.limits, config.horizon_steps, bearing), config.limits,
-            self._rng, deadline, self._clock, gradient))
+            evaluate, start, arcs(config.limits, config.horizon_steps, bearing),
+            config.limits.low, config.limits.high, config.solver.sigma, self._rng, deadline,
+            self._clock, gradient))
         if not np.isfinite(solution.cost):
             moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
             if abs(moving) > STANDING_M_S:

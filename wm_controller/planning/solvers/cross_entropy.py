@@ -5,7 +5,7 @@
 import numpy as np
 
 from wm_controller.planning.config import SolverConfig
-from wm_controller.planning.solvers.search import Floats, Rounds, Search, sigmas, Solution
+from wm_controller.planning.solvers.search import Floats, Rounds, Search, Solution
 
 KEPT_ELITES = 3  # that go into the next round as they are
 
@@ -27,7 +27,8 @@ class CrossEntropy:
         """Search, as `Solver`."""
         config = self._config
         span = search.high - search.low
-        mean, sigma = search.clip(search.start), sigmas(config, len(search.start))
+        mean = search.clip(search.start)
+        sigma: Floats = np.broadcast_to(search.sigma, mean.shape)
         elites: Floats = np.zeros((0, *mean.shape))
         rounds = Rounds(search, self._counts)
         for count in rounds:
@@ -35,7 +36,7 @@ class CrossEntropy:
             if self._improved:
                 kept.append(elites[:KEPT_ELITES])
             drawn = max(0, count - sum(len(part) for part in kept))
-            noise = slow_noise(search.rng, drawn, len(mean),
+            noise = slow_noise(search.rng, drawn, mean.shape,
                                config.correlation if self._improved else 0.0)
             found, _ = rounds.evaluate(search.clip(np.concatenate([*kept, mean + sigma * noise])))
             if len(found) == 0:
@@ -47,9 +48,10 @@ class CrossEntropy:
         return rounds.solution()
 
 
-def slow_noise(rng: np.random.Generator, count: int, steps: int, correlation: float) -> Floats:
-    """Unit-variance noise (count, steps, 2), a first-order process along the steps."""
-    noise = rng.standard_normal((count, steps, 2))
-    for t in range(1, steps):
+def slow_noise(rng: np.random.Generator, count: int, shape: tuple[int, ...], correlation: float
+               ) -> Floats:
+    """Unit-variance noise (count, T, A) of this shape (T, A), a first-order process along T."""
+    noise = rng.standard_normal((count, *shape))
+    for t in range(1, shape[0]):
         noise[:, t] = correlation * noise[:, t - 1] + np.sqrt(1 - correlation ** 2) * noise[:, t]
     return noise

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from wm_controller.planning.config import SolverConfig
-from wm_controller.planning.solvers.search import Floats, Rounds, Search, sigmas, Solution
+from wm_controller.planning.solvers.search import Floats, Rounds, Search, Solution
 
 STEPS_PER_KNOT = 3
 NARROWER = 0.7  # noise of a round, of the last one's
@@ -25,13 +25,12 @@ class PathIntegral:
 
     def __call__(self, search: Search) -> Solution:
         """Search, as `Solver`."""
-        config, steps = self._config, len(search.start)
-        mean, sigma = search.clip(search.start), sigmas(config, steps)
+        config, mean, sigma = self._config, search.clip(search.start), search.sigma
         rounds = Rounds(search, config.candidates)
         for count in rounds:
             kept = [mean[None]] + ([search.proposals] if not rounds.done else [])
             drawn = max(0, count - sum(len(part) for part in kept))
-            noise = spline_noise(search.rng, drawn, steps)
+            noise = spline_noise(search.rng, drawn, mean.shape)
             found, cost = rounds.evaluate(
                 search.clip(np.concatenate([*kept, mean + sigma * noise])))
             if len(found) == 0:
@@ -45,11 +44,12 @@ class PathIntegral:
         return rounds.solution()
 
 
-def spline_noise(rng: np.random.Generator, count: int, steps: int) -> Floats:
-    """Noise (count, steps, 2) of unit variance at its knots, smooth in between."""
+def spline_noise(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -> Floats:
+    """Noise (count, T, A) of this shape (T, A), of unit variance at its knots, smooth between."""
+    steps, width = shape
     knots = max(2, steps // STEPS_PER_KNOT + 1)
     if not count:
-        return np.zeros((0, steps, 2))
-    drawn = rng.standard_normal((knots, count, 2))
+        return np.zeros((0, steps, width))
+    drawn = rng.standard_normal((knots, count, width))
     spline = CubicSpline(np.linspace(0, steps - 1, knots), drawn, bc_type='natural')
     return np.moveaxis(spline(np.arange(steps)), 0, 1)

@@ -11,8 +11,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wm_controller.planning.config import RobotLimits, SolverConfig
-
 Floats = NDArray[np.float64]
 Evaluate = Callable[[Floats], Floats]
 Gradient = Callable[[Floats], tuple[Floats, Floats]]
@@ -20,40 +18,33 @@ Gradient = Callable[[Floats], tuple[Floats, Floats]]
 
 @dataclass(frozen=True)
 class Search:
-    """Minimise `evaluate` ((N, T, 2) -> (N,)) around `start` (T, 2), within the limits.
+    """Minimise `evaluate` ((N, T, A) -> (N,)) around `start` (T, A), between low and high (A,).
 
     An infinite cost removes a candidate: it breaks a constraint, and teaches nothing.
-    `proposals` (M, T, 2) join the first round. `deadline` is on `clock`. `gradient`, where there
-    is one, returns the costs (N,) and how they change with the actions (N, T, 2).
+    `proposals` (M, T, A) join the first round, whose noise has the standard deviations `sigma`
+    (A,). `deadline` is on `clock`. `gradient`, where there is one, returns the costs (N,) and how
+    they change with the actions (N, T, A).
     """
 
     evaluate: Evaluate
     start: Floats
     proposals: Floats
-    limits: RobotLimits
+    low: Floats
+    high: Floats
+    sigma: Floats
     rng: np.random.Generator
     deadline: float = math.inf
     clock: Callable[[], float] = time.perf_counter
     gradient: Gradient | None = None
 
-    @property
-    def low(self) -> Floats:
-        """Least v and w."""
-        return np.array([self.limits.min_v, -self.limits.max_w])
-
-    @property
-    def high(self) -> Floats:
-        """Greatest v and w."""
-        return np.array([self.limits.max_v, self.limits.max_w])
-
     def clip(self, actions: Floats) -> Floats:
-        """Bring actions (..., 2) within the limits."""
+        """Bring actions (..., A) within the limits."""
         return np.clip(actions, self.low, self.high)
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The best sequence (T, 2) that was evaluated, its cost, and how many rounds were run.
+    """The best sequence (T, A) that was evaluated, its cost, and how many rounds were run.
 
     The cost is infinite where every candidate was removed. `spread`: by how much the costs of the
     last round's better half differ, in units of the best one; 0: they are alike.
@@ -100,7 +91,7 @@ class Rounds:
             pace = (self.search.clock() - begun) / count
 
     def evaluate(self, actions: Floats) -> tuple[Floats, Floats]:
-        """Evaluate candidates (N, T, 2); what is left of them, best first, with the costs."""
+        """Evaluate candidates (N, T, A); what is left of them, best first, with the costs."""
         cost = self.search.evaluate(actions)
         order = np.argsort(cost)
         order = order[np.isfinite(cost[order])]
@@ -114,8 +105,3 @@ class Rounds:
     def solution(self) -> Solution:
         """What was found."""
         return Solution(self.best, self.best_cost, self.done, self.spread)
-
-
-def sigmas(config: SolverConfig, steps: int) -> Floats:
-    """Standard deviations (T, 2) of the first round's noise."""
-    return np.tile([config.sigma_v, config.sigma_w], (steps, 1))
