@@ -257,7 +257,7 @@ def test_a_model_drives_by_camera_alone_to_an_image(tmp_path, capsys):
     (['--planner', 'straight', '--band', 'close'], 'near, mid or far'),
     (['--planner', 'straight', '--goal', 'smell'], 'neither pose nor image'),
     (['--planner', 'psychic'], 'unknown'),
-    (['--planner', 'hierarchical', 'x'], 'hierarchical'),
+    (['--planner', 'clever', 'x'], "planner 'clever' is unknown"),
     (['--planner', 'straight', '--family', 'mine'], 'mine'),
     (['--planner', 'straight', '--episodes', '0'], '--episodes'),
     (['one', 'two'], 'two'),

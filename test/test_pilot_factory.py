@@ -70,5 +70,5 @@ def test_model_that_drives_faster_than_the_robot_is_one_line(bundle):
 
 
 def test_planner_that_is_not_there_is_one_line(bundle):
-    with pytest.raises(InputError, match="planner is 'hierarchical', which this version does not"):
+    with pytest.raises(InputError, match='no upper level.*or plan flat'):
         make_pilot(settings(bundle, planner='hierarchical'))

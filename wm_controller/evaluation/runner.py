@@ -181,7 +181,12 @@ def make_pilot(model: Path, planner: str, robot: RobotSpec, scan: bool = True) -
 
     limits = RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
     margin = MARGIN_M if scan else MARGIN_WITHOUT_LASER_M
-    config = PilotConfig(footprint=Footprint.circle(robot.radius), limits=limits, margin=margin)
+    config = PilotConfig(
+        footprint=Footprint.circle(robot.radius),
+        limits=limits,
+        margin=margin,
+        hierarchical=planner == 'hierarchical',
+    )
     # A core shared with other drives is not the robot's: only work counts against the deadline.
     pilot = Pilot(_bundle(model), config, clock=time.thread_time)
     _warm_up(pilot)

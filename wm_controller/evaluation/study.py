@@ -50,8 +50,6 @@ class Study:
             raise InputError(f'--episodes is {self.episodes}: at least 1')
         if self.planner not in PLANNERS:
             raise InputError(f'planner {self.planner!r} is unknown: use {", ".join(PLANNERS)}')
-        if self.planner == 'hierarchical':
-            raise InputError('planner hierarchical: not in this version; use --planner flat')
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -136,9 +134,12 @@ def _check_model(study: Study) -> tuple[str | None, Path | None]:
             f'planner {study.planner} needs a model: wm evaluate models/indoor.safetensors, or '
             'choose --planner straight, random or oracle'
         )
+    from wm_controller.world_model.attach import upper_level
     from wm_controller.world_model.bundle import load_bundle
 
     bundle = load_bundle(study.model)
+    if study.planner == 'hierarchical':
+        upper_level(bundle)
     return bundle.digest, bundle.path
 
 

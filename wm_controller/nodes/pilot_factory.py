@@ -9,7 +9,6 @@ import gc
 import numpy as np
 import torch
 
-from wm_controller.errors import InputError
 from wm_controller.nodes.controller_parameters import ControllerSettings
 from wm_controller.nodes.fit import check_fit
 from wm_controller.planning.config import PilotConfig, RobotLimits
@@ -23,9 +22,6 @@ WARM_UP_CYCLES = 3
 
 def make_pilot(settings: ControllerSettings) -> tuple[Pilot, str, float]:
     """Load the model, refuse it if it does not fit, warm it up; pilot, model name, step s."""
-    if settings.planner != 'flat':
-        raise InputError(
-            f"planner is '{settings.planner}', which this version does not have: use 'flat'")
     torch.set_num_threads(settings.threads)
     bundle = load_bundle(settings.model)
     check_fit(bundle, settings.robot, settings.allow_ungated)
@@ -36,7 +32,8 @@ def make_pilot(settings: ControllerSettings) -> tuple[Pilot, str, float]:
         margin=settings.margin,
         limits=RobotLimits(robot.min_linear_velocity, robot.max_linear_velocity,
                            robot.max_angular_velocity),
-        command_delay_s=settings.command_delay_s))
+        command_delay_s=settings.command_delay_s,
+        hierarchical=settings.planner == 'hierarchical'))
     warm_up(pilot, bundle.spec.image_size)
     # a garbage collection that walks over the model costs more than a plan may take
     gc.collect()

@@ -68,6 +68,27 @@ class SolverConfig:
 
 
 @dataclass(frozen=True)
+class HierarchyConfig:
+    """How the upper level plans, and how far the lower one trusts it.
+
+    `chunks` ahead, a new search every `period_s`; nearer to the goal than `flat_within` m the
+    lower level plans alone. `noise`: of the first round, in spans of the macro-actions; `near`:
+    weight of nearness; `trust` (0..1): share of the subgoal in the lower level's cost;
+    `likeness`: m for a unit of difference between abstract states.
+    """
+
+    chunks: int = 5
+    period_s: float = 0.8
+    flat_within: float = 1.5
+    noise: float = 0.25
+    near: float = 1.5
+    trust: float = 0.5
+    likeness: float = 0.3
+    solver: SolverConfig = field(default_factory=lambda: SolverConfig(
+        candidates=(128, 64, 32), elites=8, correlation=0.3))
+
+
+@dataclass(frozen=True)
 class CostWeights:
     """Weight of each term of the cost, in metres of way per unit of the term."""
 
@@ -118,5 +139,7 @@ class PilotConfig:
     compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
     picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
     use_memory: bool = True
+    hierarchical: bool = False
+    hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24
     drawn_futures: int = 1

@@ -30,7 +30,8 @@ class Future:
     now, in the first; `nearest` (P, N, S) m, the median distance of the nearest thing, all round
     where the model knows that, at some `steps` (S,); `time_to_reach` (P, N, S) s at those steps,
     or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for;
-    `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows, or None.
+    `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows, or None;
+    `abstract_off` (N,): mean square by which the abstract state misses the subgoal's, or None.
     """
 
     actions: Tensor
@@ -40,6 +41,22 @@ class Future:
     time_to_reach: Tensor | None
     disagreement: Tensor
     time_to_picture: Tensor | None = None
+    abstract_off: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What futures are compared with: latent (1, E) of a goal picture, abstract state (1, U).
+
+    The latter at one step of the future, `due_step`.
+    """
+
+    picture: Tensor | None = None
+    abstract: Tensor | None = None
+    due_step: int = 0
+
+
+NOTHING = Wanted()
 
 
 class Imagination:
@@ -74,52 +91,52 @@ class Imagination:
 
     @torch.no_grad()
     def __call__(self, state: Tensor, actions: Floats, goal: Floats | None,
-                 variable: Tensor | None = None, picture: Tensor | None = None) -> Future:
-        """Imagine from state (1, S) under actions (N, T, 2).
-
-        `goal` (2,) m in the base frame; `picture` (1, E) the latent of a goal picture.
-        """
+                 variable: Tensor | None = None, wanted: Wanted = NOTHING) -> Future:
+        """Imagine from state (1, S) under actions (N, T, 2); `goal` (2,) m in the base frame."""
         with self.precision():
             return self._imagine(self.model, state, torch.from_numpy(actions), goal, variable,
-                                 picture)
+                                 wanted)
 
     def traced(self, state: Tensor, actions: Tensor, goal: Floats | None,
-               variable: Tensor | None = None, picture: Tensor | None = None) -> Future:
+               variable: Tensor | None = None, wanted: Wanted = NOTHING) -> Future:
         """Imagine alike, but so that gradients reach the actions; in full precision."""
         with torch.enable_grad():
-            return self._imagine(self._exact, state, actions, goal, variable, picture)
+            return self._imagine(self._exact, state, actions, goal, variable, wanted)
 
     def _imagine(self, model: WorldModel, state: Tensor, actions: Tensor, goal: Floats | None,
-                 variable: Tensor | None, picture: Tensor | None) -> Future:
+                 variable: Tensor | None, wanted: Wanted) -> Future:
         ways, count = (1 if variable is None else len(variable)), len(actions)
         taken = actions.float()
         if variable is not None:
             variable = variable.expand(-1, count, -1, -1)
         states, changes = model.imagine(
             state.expand(ways, count, -1), taken.expand(ways, *taken.shape), variable)
-        return self._read(model, states, changes[0], actions, goal, picture)
+        return self._read(model, states, changes[0], actions, goal, wanted)
 
     @torch.no_grad()
     def read(self, states: Tensor, changes: Tensor, actions: Floats, goal: Floats | None,
-             picture: Tensor | None = None) -> Future:
+             wanted: Wanted = NOTHING) -> Future:
         """Read futures off states (P, N, T + 1, S) and the pose changes (N, T, 3) of the first."""
         with self.precision():
             return self._read(self.model, states, changes, torch.from_numpy(actions), goal,
-                              picture)
+                              wanted)
 
     def _read(self, model: WorldModel, states: Tensor, changes: Tensor, actions: Tensor,
-              goal: Floats | None, picture: Tensor | None) -> Future:
+              goal: Floats | None, wanted: Wanted) -> Future:
         poses = chained(changes.double())
         chosen = torch.arange(2, actions.shape[1] + 1, 2)
         later = states[:, :, chosen]
-        reach = to_picture = None
+        reach = to_picture = off = None
         if goal is not None:
             local = seen_from(poses[:, chosen], torch.from_numpy(goal)).float()
             reach = model.time_to_reach(later, local.expand(len(later), *local.shape)).double()
-        if picture is not None and model.spec.architecture.image_reach:
-            to_picture = model.time_to_image(later, picture).double()
+        if wanted.picture is not None and model.spec.architecture.image_reach:
+            to_picture = model.time_to_image(later, wanted.picture).double()
+        if wanted.abstract is not None and model.abstract is not None:
+            there = model.abstract.encode(states[0, :, wanted.due_step])
+            off = (there - wanted.abstract).pow(2).mean(-1).double()
         return Future(actions, poses, chosen, model.nearest(later).double(), reach,
-                      self._disagreement(model, states[0], actions, chosen), to_picture)
+                      self._disagreement(model, states[0], actions, chosen), to_picture, off)
 
     def _disagreement(self, model: WorldModel, states: Tensor, actions: Tensor, steps: Tensor
                       ) -> Tensor:

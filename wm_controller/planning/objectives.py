@@ -22,14 +22,31 @@ NO_WAY = 50.0  # m: counts for a place from which memory knows no way to the goa
 
 
 @dataclass(frozen=True)
+class Subgoal:
+    """Where the upper level wants to be when it is `due` (ROS s).
+
+    An abstract state (1, U), and a pose (3,) in odom.
+    """
+
+    abstract: Tensor
+    pose: Floats
+    due: float
+
+
+@dataclass(frozen=True)
 class Situation:
-    """Where the robot is and what it wants: pose (3,) and goal (2,) in odom, obstacles (P, 2)."""
+    """Where the robot is and what it wants: pose (3,) and goal (2,) in odom, obstacles (P, 2).
+
+    `subgoal`, where the upper level has set one, with the step of the future (1..T) it is due at.
+    """
 
     pose: Floats
     goal: Floats
     obstacles: Floats
     way: CostToGo | None
     last_action: Floats
+    subgoal: Subgoal | None = None
+    due_step: int = 0
 
 
 def cost(future: Future, situation: Situation, memory: FreeSpace,
@@ -64,11 +81,14 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     actions = future.actions
     poses = placed(torch.from_numpy(situation.pose), future.poses)
     places = poses[:, 1:, :2]
-    way = _way(places, situation)
+    way = way_left(places, situation)
     # A place within the tolerance is as good as the goal: no dithering around it.
     way = torch.relu(way - 0.5 * config.goal_tolerance)
     total = w.way * way.mean(-1) + w.final_way * way[:, -1]
-    total = total + w.heading * _way_lost_turning(poses[:, -1], way[:, -1], situation, config)
+    total = total + w.heading * lost_turning(poses[:, -1], way[:, -1], situation, config)
+    if situation.subgoal is not None:
+        total = (1 - config.hierarchy.trust) * total + config.hierarchy.trust * _subgoal_missed(
+            future, poses, situation, config)
 
     for weight, time_s in ((w.time_to_reach, future.time_to_reach),
                            (w.time_to_picture, future.time_to_picture)):
@@ -97,7 +117,22 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     return total + w.change * ((actions - before).abs() / scale).sum(-1).mean(-1)
 
 
-def _way(places: Tensor, situation: Situation) -> Tensor:
+def _subgoal_missed(future: Future, poses: Tensor, situation: Situation, config: PilotConfig
+                    ) -> Tensor:
+    """How far (N,) the future is from the subgoal when that is due, in metres of way."""
+    subgoal, step = situation.subgoal, situation.due_step
+    assert subgoal is not None
+    target = torch.from_numpy(subgoal.pose)
+    away = (poses[:, step, :2] - target[:2]).norm(dim=-1)
+    turned = 1 - torch.cos(poses[:, step, 2] - target[2])
+    turning = config.limits.max_v / config.limits.max_w  # m that are driven while a radian is
+    missed: Tensor = 2 * away + turning * turned
+    if future.abstract_off is not None:
+        missed = missed + config.hierarchy.likeness * future.abstract_off
+    return missed
+
+
+def way_left(places: Tensor, situation: Situation) -> Tensor:
     """The way (...,) m from places (..., 2) to the goal."""
     known = situation.way
     if known is None:
@@ -106,7 +141,7 @@ def _way(places: Tensor, situation: Situation) -> Tensor:
     return look_up(lambda points: np.minimum(known(points), NO_WAY), places, SLOPE_M)
 
 
-def _way_lost_turning(poses: Tensor, way: Tensor, situation: Situation, config: PilotConfig
+def lost_turning(poses: Tensor, way: Tensor, situation: Situation, config: PilotConfig
                       ) -> Tensor:
     """The way (N,) m that could be driven in the time of turning where the way leads on.
 

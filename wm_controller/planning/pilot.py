@@ -27,10 +27,12 @@ from wm_controller.planning.contract import (
 from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
-from wm_controller.planning.imagination import Imagination
+from wm_controller.planning.hierarchy import Outlook, UpperLevel
+from wm_controller.planning.imagination import Imagination, Wanted
 from wm_controller.planning.objectives import cost, preferences, Situation
 from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.safety.geometry import compose, to_child, wrap_angle
+from wm_controller.world_model.attach import upper_level
 from wm_controller.world_model.bundle import Bundle
 
 __all__ = ['Goal', 'ImageGoal', 'Observation', 'Pilot', 'Plan', 'PoseGoal']
@@ -46,6 +48,7 @@ class Pilot:
     `observe` takes in a frame, `plan` answers with a command for the moment when it will act.
     Times are ROS seconds; the caller's two calls may come at any rate, in one thread. `clock`
     measures the work of a plan: processor time, not the wall's, where many drives share a core.
+    Raises InputError where the configuration asks for a hierarchy that the model does not have.
     """
 
     def __init__(self, bundle: Bundle, config: PilotConfig | None = None, seed: int = 0,
@@ -67,6 +70,8 @@ class Pilot:
         self._stall = recovery.StallDetector(self.config.stalled_after_s,
                                              self.config.stalled_within)
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
+        self._upper = UpperLevel(upper_level(bundle), self.config, seed) if (
+            self.config.hierarchical) else None
         self._rng = np.random.default_rng(seed)
         self._seed = seed
         self._solver = make_solver(self.config.solver)
@@ -74,6 +79,9 @@ class Pilot:
         self._start_anew()
 
     def _start_anew(self) -> None:
+        self._outlook: Outlook | None = None
+        if self._upper is not None:
+            self._upper.forget()
         self._sequence = np.zeros((self.config.horizon_steps, 2))
         self._planned_at = -math.inf
         self._last_action = np.zeros(2)
@@ -192,6 +200,8 @@ class Pilot:
             self._way_at = -math.inf
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
+        if self._upper is not None and distance > self.config.hierarchy.flat_within:
+            situation = self._look_ahead(self._upper, situation, estimate, deadline)
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
 
     def _arrived(self, goal: GoalEstimate, distance: float, estimate: Estimate, now: float
@@ -264,6 +274,22 @@ class Pilot:
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
         return Situation(estimate.pose, place, obstacles, way, self._last_action)
 
+    def _look_ahead(self, upper: UpperLevel, situation: Situation, estimate: Estimate,
+                    deadline: float) -> Situation:
+        """Set the lower level's subgoal; think anew where the last outlook has grown old."""
+        config, outlook = self.config.hierarchy, self._outlook
+        if outlook is None or estimate.stamp - outlook.stamp >= config.period_s:
+            # A third of the time at most: the command is due in any case.
+            begun = self._clock()
+            outlook = upper.plan(estimate.stamp, estimate.state, situation, self.memory,
+                                 begun + (deadline - begun) / 3, self._clock)
+            self._outlook = outlook
+        if outlook is None:
+            return situation
+        steps = round((outlook.subgoal.due - estimate.stamp) / self.imagination.period_s)
+        step = min(max(steps, 1), self.config.horizon_steps)
+        return replace(situation, subgoal=outlook.subgoal, due_step=step)
+
     def _unreachable(self, situation: Situation, now: float) -> bool:
         """Whether memory, doubted again and again, still knows of no way through the unknown."""
         way = situation.way
@@ -291,6 +317,14 @@ class Pilot:
         goal_in_base = to_child(estimate.pose, situation.goal)[0]
 
         variable = self.imagination.draw(config.horizon_steps)
+        subgoal = situation.subgoal
+        wanted = Wanted(picture, None if subgoal is None else subgoal.abstract,
+                        situation.due_step)
+        proposals = arcs(config.limits, config.horizon_steps,
+                         float(np.arctan2(goal_in_base[1], goal_in_base[0])))
+        if subgoal is not None and self._outlook is not None:
+            meant = shifted(self._outlook.actions, (estimate.stamp - self._outlook.stamp) / period)
+            proposals = np.concatenate([proposals, meant[None, :config.horizon_steps]])
         shown = _Shown(config.keep_candidates)
 
         kept, added = np.ones((config.horizon_steps, 1)), np.zeros((config.horizon_steps, 2))
@@ -298,7 +332,7 @@ class Pilot:
 
         def evaluate(actions: Floats) -> Floats:
             future = self.imagination(estimate.state, kept * actions + added, goal_in_base,
-                                      variable, picture)
+                                      variable, wanted)
             costs = cost(future, situation, self.memory, config)
             shown.note(costs, future.poses.numpy())
             return costs
@@ -307,18 +341,16 @@ class Pilot:
             leaf = torch.from_numpy(actions).requires_grad_()
             acted = torch.from_numpy(kept) * leaf + torch.from_numpy(added)
             future = self.imagination.traced(estimate.state, acted, goal_in_base, variable,
-                                             picture)
+                                             wanted)
             costs = preferences(future, situation, self.memory, config)
             slope, = torch.autograd.grad(costs.sum(), leaf)
             return costs.detach().numpy(), slope.numpy()
 
         elapsed = min(max(0.0, now - self._planned_at), 10.0)
         start = shifted(self._sequence, elapsed / period)
-        bearing = float(np.arctan2(goal_in_base[1], goal_in_base[0]))
         solution = self._solver(Search(
-            evaluate, start, arcs(config.limits, config.horizon_steps, bearing),
-            config.limits.low, config.limits.high, config.solver.sigma, self._rng, deadline,
-            self._clock, gradient))
+            evaluate, start, proposals, config.limits.low, config.limits.high, config.solver.sigma,
+            self._rng, deadline, self._clock, gradient))
         if not np.isfinite(solution.cost):
             moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
             if abs(moving) > STANDING_M_S:

@@ -14,6 +14,7 @@ from torch import nn
 
 from wm_controller.errors import InputError
 from wm_controller.files import write_whole
+from wm_controller.world_model.abstract import AbstractLevel
 from wm_controller.world_model.bundle import Bundle, METADATA_KEY
 from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
@@ -64,3 +65,12 @@ def decoder_of(bundle: Bundle) -> Decoder:
         raise InputError(f'{bundle.path}: this bundle has no decoder: add one with `wm train DATA '
                          f'-o OUT --decoder-of {bundle.path}`')
     return bundle.model.decoder
+
+
+def upper_level(bundle: Bundle) -> AbstractLevel:
+    """Return the bundle's upper level; raises InputError with the remedy where it has none."""
+    if bundle.model.abstract is None:
+        raise InputError(f'{bundle.path}: this bundle has no upper level for a hierarchical '
+                         f'planner: add one with `wm train DATA -o OUT --abstract-of '
+                         f'{bundle.path}`, or plan flat')
+    return bundle.model.abstract

@@ -1,0 +1,181 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The upper level looks further, and sets the lower one's subgoal; near the goal it is silent."""
+
+from dataclasses import replace
+import math
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from drawn_world import draw
+from tiny_training import TINY
+from wm_controller.data.schema import CLEARANCE_BEARINGS
+from wm_controller.errors import InputError
+from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning.config import HierarchyConfig, PilotConfig
+from wm_controller.planning.hierarchy import UpperLevel
+from wm_controller.planning.objectives import Situation
+from wm_controller.planning.pilot import Observation, Pilot, PoseGoal
+from wm_controller.world_model.abstract import PARTS
+from wm_controller.world_model.bundle import load_bundle, save_bundle
+from wm_controller.world_model.model import WorldModel
+from wm_controller.world_model.poses import chained
+from wm_controller.world_model.spec import ModelSpec
+
+CHUNK, STEP_S = 8, 0.2
+
+
+class Perfect:
+    """An upper level of a base that does as it is told; its state counts chunks."""
+
+    chunk = CHUNK
+    spec = SimpleNamespace(step_period_s=STEP_S)
+    macro_low, macro_high = torch.tensor([-0.25, -1.0]), torch.tensor([0.5, 1.0])
+
+    def encode(self, state):
+        return torch.zeros(len(state), 1)
+
+    def macro(self, actions):
+        return actions.mean(-2)
+
+    def imagine(self, abstract, macros):
+        count = torch.arange(macros.shape[1] + 1.0)
+        return (abstract[:, None] + count[:, None]).float()
+
+    def way(self, abstract, macro):
+        steps = CHUNK // PARTS
+        step = torch.stack([macro[..., 0], 0 * macro[..., 0], macro[..., 1]], -1) * STEP_S
+        return chained(step[..., None, :].expand(*step.shape[:-1], CHUNK, 3))[..., steps::steps, :]
+
+    def gap(self, abstract, macro):
+        return torch.full((*macro.shape[:-1], 2), 3.0)
+
+    def actions(self, abstract, macro):
+        return macro[..., None, :].expand(*macro.shape[:-1], CHUNK, 2)
+
+
+def situation(goal, memory):
+    goal = np.array(goal, float)
+    memory.occupy_track(0.0, np.zeros(3))
+    return Situation(np.zeros(3), goal, np.zeros((0, 2)), memory.cost_to_go(goal), np.zeros(2))
+
+
+def plan(goal, memory=None, config=None, **how):
+    memory = memory or FreeSpace(0.18)
+    upper = UpperLevel(Perfect(), config or PilotConfig())
+    return upper, upper.plan(10.0, torch.zeros(1, 4), situation(goal, memory), memory,
+                             how.get('deadline', math.inf), time.perf_counter)
+
+
+def test_it_looks_eight_seconds_ahead_and_heads_for_the_goal():
+    _, found = plan([4.0, 1.0])
+    assert found.poses.shape == (5 * PARTS + 1, 3) and found.actions.shape == (40, 2)
+    assert np.hypot(*(found.poses[-1, :2] - [4.0, 1.0])) < 0.6
+    assert found.subgoal.due == pytest.approx(10.0 + CHUNK * STEP_S)
+    assert found.subgoal.pose == pytest.approx(found.poses[PARTS])
+    assert float(found.subgoal.abstract[0, 0]) == 1.0
+    assert 0.4 < found.subgoal.pose[0] < 0.85
+
+
+def test_it_goes_round_what_memory_knows():
+    memory = FreeSpace(0.18)
+    memory.occupy_track(0.0, np.zeros(3))
+    for y in np.arange(-1.0, 1.01, 0.1):
+        memory.block(0.0, np.array([1.2, y, 0.0]), 0.0, 0.1)
+    _, found = plan([3.0, 0.0], memory)
+    clearance = memory.clearance_at(found.poses[:, :2])
+    assert clearance.min() > 0.08
+    assert np.abs(found.poses[:, 1]).max() > 0.8
+
+
+def test_walled_in_it_sets_no_subgoal():
+    memory = FreeSpace(0.18)
+    memory.occupy_track(0.0, np.zeros(3))
+    for angle in np.arange(-np.pi, np.pi, 0.1):
+        memory.block(0.0, np.array([0.3 * np.cos(angle), 0.3 * np.sin(angle), angle]), 0.0)
+    config = PilotConfig()
+    _, found = plan([3.0, 0.0], memory, config)
+    if found is not None:  # it may turn on the spot
+        assert np.hypot(*found.poses[:, :2].T).max() < 0.6
+
+
+def test_what_was_planned_is_where_the_next_search_begins():
+    upper, first = plan([4.0, 0.0])
+    start = upper._start(10.0 + CHUNK * STEP_S)
+    assert start[:-1] == pytest.approx(first.macros[1:])
+    upper.forget()
+    assert upper._start(12.0) == pytest.approx(np.zeros((5, 2)))
+
+
+def test_macro_actions_stay_within_what_the_data_had():
+    upper, found = plan([-3.0, 0.5])
+    assert (found.macros >= upper.low - 1e-9).all() and (found.macros <= upper.high + 1e-9).all()
+    assert (np.abs(found.actions[:, 1]) <= 1.5).all()
+
+
+def test_it_keeps_to_its_deadline():
+    config = PilotConfig(hierarchy=HierarchyConfig())
+    begun = time.perf_counter()
+    plan([4.0, 0.0], config=config, deadline=begun)
+    once = time.perf_counter() - begun
+    assert once < 0.5
+
+
+@pytest.fixture(scope='module')
+def bundles(tmp_path_factory):
+    """Untrained models with and without an upper level."""
+    torch.manual_seed(1)
+    torch.set_num_threads(1)
+    folder, made = tmp_path_factory.mktemp('bundles'), []
+    for width in (16, 0):
+        spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()),
+                         architecture=replace(TINY, abstract_state=width))
+        save_bundle(folder / f'{width}.safetensors', WorldModel(spec), gates={'passed': True},
+                    training={}, energy_quantiles=())
+        made.append(load_bundle(folder / f'{width}.safetensors'))
+    return made
+
+
+def see(pilot, stamp, x=0.0):
+    pilot.observe(Observation(stamp, draw(np.array([x, 0.0, 0.0])), np.array([x, 0.0, 0.0]),
+                              np.array([0.2, 0.0])))
+
+
+def test_the_pilot_follows_subgoals_until_it_is_near_the_goal(bundles):
+    pilot = Pilot(bundles[0], PilotConfig(hierarchical=True))
+    pilot.set_goal(PoseGoal(6.0, 0.0))
+    outlooks = []
+    for i in range(12):
+        see(pilot, 0.1 * i, 0.01 * i)
+        found = pilot.plan(0.1 * i + 0.03, 10.0)
+        assert found.state == 'planning' and np.isfinite([found.v, found.w]).all()
+        outlooks.append(pilot._outlook)
+    # A new one every 0.8 s; in between the same one, due sooner and sooner.
+    assert len({id(each) for each in outlooks}) == 2
+    assert outlooks[0] is outlooks[7] and outlooks[8] is outlooks[11]
+    pilot.set_goal(PoseGoal(1.0, 0.0))
+    pilot.plan(1.2, 10.0)
+    assert pilot._outlook is None
+
+
+def test_the_same_seed_and_frames_give_the_same_commands(bundles):
+    def drive():
+        pilot = Pilot(bundles[0], PilotConfig(hierarchical=True), seed=4)
+        pilot.set_goal(PoseGoal(5.0, 1.0))
+        commands = []
+        for i in range(10):
+            see(pilot, 0.1 * i)
+            found = pilot.plan(0.1 * i + 0.03, math.inf)
+            commands.append((found.v, found.w))
+        return commands
+    assert drive() == drive()
+
+
+def test_a_model_without_an_upper_level_is_refused_with_the_remedy(bundles):
+    with pytest.raises(InputError, match='has no upper level.*--abstract-of'):
+        Pilot(bundles[1], PilotConfig(hierarchical=True))
+    assert Pilot(bundles[1]).plan(0.0, 1.0).state == 'idle'
