@@ -35,7 +35,7 @@ class PlaceMapParameters:
     turning: float = 0.6
     limit: int = 20_000  # places; then the most crowded are forgotten
     forget_share: float = 0.1
-    longest_way_s: float = 15.0  # between two places; over that, one was carried
+    dwell_s: float = 1.0  # that a way may take longer than its length does at `speed`
     drift: float = 0.05  # of odometry, per metre driven,
     drift_turning: float = 0.02  # per radian turned, in rad; what a loop may be closed over
     slack: float = 0.4
@@ -50,6 +50,7 @@ class PlaceMapParameters:
     agree_turning: float = 0.15
     speed: float = 0.3  # m/s of ways that were never driven,
     unknown: float = 2.0  # which are so much longer than they look
+    at: float = 1.0  # a place, from where a goal there is seen
     beyond: float = 8.0  # that a goal may lie from the nearest place
 
 
@@ -136,9 +137,9 @@ class PlaceMap:
             place = self.places.add(here, descriptor, stamp, picture)
             if self._anchor is not None:
                 change = relative(self._anchored_at, odom)
-                time_s = stamp - self._since if self._anchor == self._here else math.inf
-                time_s = min(time_s, float(np.hypot(*change[:2])) / p.speed + 1.0)
-                self.ways.join(self._anchor, place, max(time_s, 0.1), change, self._sigma())
+                taken = stamp - self._since if self._anchor == self._here else math.inf
+                self.ways.join(self._anchor, place, self._time(taken, change), change,
+                               self._sigma())
             self._move_anchor(place, odom)
         elif self.places.stamps[place] < stamp - p.recognise_after_s:
             self.places.refresh(place, descriptor, stamp, picture)
@@ -146,23 +147,25 @@ class PlaceMap:
             self._arrive(place, stamp)
         if self._anchor is None:
             self._move_anchor(place, self.in_odom(self.places.poses[place]))
-        self._since = stamp
 
     def _arrive(self, place: int, stamp: float) -> None:
         """Go over to another place: that took as long as it took, and is thereby possible."""
         before, self._here = self._here, place
-        time_s = stamp - self._since + 0.1
-        if before is None or time_s > self.parameters.longest_way_s:
+        taken, self._since = stamp - self._since, stamp
+        if before is None:
             return
         known = self.ways.between(before, place)
         if known is not None:
             self.ways.driven(known)
             return
-        poses = self.places.poses
-        change = relative(poses[before], poses[place])
-        length = float(np.hypot(*change[:2])) / self.parameters.speed
+        change = relative(self.places.poses[before], self.places.poses[place])
         # By how the map lies, and not measured: it must not hold the map together.
-        self.ways.join(before, place, max(time_s, length, 0.1), change, np.full(3, np.inf))
+        self.ways.join(before, place, self._time(taken, change), change, np.full(3, np.inf))
+
+    def _time(self, taken: float, change: Floats) -> float:
+        """How long a way takes that took so long, s: standing about on it does not count."""
+        length = float(np.hypot(change[0], change[1]))
+        return float(np.clip(taken, 0.1, length / self.parameters.speed + self.parameters.dwell_s))
 
     def _move_anchor(self, place: int, at: Floats) -> None:
         self._anchor, self._anchored_at = place, at
@@ -242,8 +245,7 @@ class PlaceMap:
         change = compose(relative(self._anchored_at, odom), fix.here)
         sight = np.array([fix.sigma, fix.sigma, 0.05 + 0.2 * fix.sigma])
         if fix.place != self._anchor:
-            length = float(np.hypot(*change[:2])) / self.parameters.speed
-            self.ways.join(self._anchor, fix.place, max(length, 0.1), change,
+            self.ways.join(self._anchor, fix.place, self._time(math.inf, change), change,
                            np.hypot(self._sigma(), sight), sighted=True)
             self.places.poses[:] = fitted(self.places.poses, self.ways.ends, self.ways.changes,
                                           self.ways.sigmas, self.ways.sighted)
@@ -256,10 +258,12 @@ class PlaceMap:
     def reach(self, goal: ArrayLike, stamp: float) -> Reach | None:
         """How every place reaches a point (2,) on the map; None where no place is near enough.
 
-        The last stretch, which nobody drove, counts as `unknown` times as long.
+        Where nobody was `at` it, the last stretch counts as `unknown` times as long.
         """
         p = self.parameters
-        near = self.places.near(goal, p.beyond)
+        near = self.places.near(goal, p.at)
+        if not len(near):
+            near = self.places.near(goal, p.beyond)
         if not len(near):
             return None
         x, y = np.asarray(goal, float)[:2]

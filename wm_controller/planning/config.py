@@ -138,6 +138,7 @@ class PilotConfig:
     doubt_picture_s: float = 4.0  # at its place, without recognising it
     compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
     picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
+    find_every_s: float = 2.0  # that a goal picture out of sight is looked for among places
     use_memory: bool = True
     hierarchical: bool = False
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)

@@ -48,8 +48,8 @@ class GoalEstimate:
     def __init__(self, goal: Goal, estimator: Estimator) -> None:
         """Raise InputError for a picture where the model cannot tell where one was taken."""
         self.goal = goal
-        self._pixels: torch.Tensor | None = None
-        self.picture: torch.Tensor | None = None  # its latent (1, E)
+        self.pixels: torch.Tensor | None = None  # of the picture (1, H, W, 3),
+        self.picture: torch.Tensor | None = None  # and its latent (1, E)
         self._views: deque[_View] = deque(maxlen=VIEWS)
         self._way, self._pose = 0.0, np.zeros(3)
         self._seen = 0
@@ -59,17 +59,17 @@ class GoalEstimate:
         self.view_scale = 0.0  # and by the newest view alone
         if isinstance(goal, ImageGoal):
             self._compare = goal_pose_head(estimator.model)
-            self.picture, self._pixels = estimator.encode(goal.image)
+            self.picture, self.pixels = estimator.encode(goal.image)
             self.scale = self.view_scale = float('inf')
         else:
             self.place, self.yaw = np.array([goal.x, goal.y]), goal.yaw
 
     def update(self, estimate: Estimate) -> None:
         """Compare the picture with what is seen now."""
-        if self._pixels is None:
+        if self.pixels is None:
             return
         with torch.no_grad():
-            x, y, cos, sin, log_scale = self._compare(estimate.pixels, self._pixels)[0].tolist()
+            x, y, cos, sin, log_scale = self._compare(estimate.pixels, self.pixels)[0].tolist()
         seen = compose(estimate.pose, np.array([x, y, np.arctan2(sin, cos)]))
         self.view_scale = float(np.exp(np.clip(log_scale, -4, 3)))
         if self._seen:

@@ -7,7 +7,7 @@ the lower level sees two.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.memory.free_space import FreeSpace
-from wm_controller.planning.candidates import arcs
+from wm_controller.planning.candidates import arcs, shifted
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.objectives import lost_turning, Situation, Subgoal, way_left
 from wm_controller.planning.solvers import make_solver, Search
@@ -54,7 +54,7 @@ class UpperLevel:
         self.low = level.macro_low.double().numpy()
         self.high = level.macro_high.double().numpy()
         self._period_s = level.spec.step_period_s
-        self._last: Outlook | None = None
+        self.outlook: Outlook | None = None
 
     @property
     def chunk_s(self) -> float:
@@ -63,7 +63,28 @@ class UpperLevel:
 
     def forget(self) -> None:
         """Begin the next search anew: the goal is another."""
-        self._last = None
+        self.outlook = None
+
+    def look_ahead(self, stamp: float, state: Tensor, situation: Situation, memory: FreeSpace,
+                   deadline: float, clock: Callable[[], float]) -> Situation:
+        """Return the situation with its subgoal; plan anew where the outlook has grown old."""
+        last = self.outlook
+        if last is None or stamp - last.stamp >= self._config.hierarchy.period_s:
+            # A third of the time at most: the command is due in any case.
+            begun = clock()
+            last = self.plan(stamp, state, situation, memory, begun + (deadline - begun) / 3,
+                             clock)
+        if last is None:
+            return situation
+        steps = round((last.subgoal.due - stamp) / self._period_s)
+        return replace(situation, subgoal=last.subgoal,
+                       due_step=min(max(steps, 1), self._config.horizon_steps))
+
+    def meant(self, stamp: float) -> Floats | None:
+        """Return the actions (T * K, 2) of the outlook that are still to come."""
+        if self.outlook is None:
+            return None
+        return shifted(self.outlook.actions, (stamp - self.outlook.stamp) / self._period_s)
 
     @torch.no_grad()
     def plan(self, stamp: float, state: Tensor, situation: Situation, memory: FreeSpace,
@@ -85,18 +106,18 @@ class UpperLevel:
                         deadline, clock)
         found = self._solver(search)
         if not math.isfinite(found.cost):
-            self._last = None
+            self.outlook = None
             return None
         cost, states, poses = self._cost(abstract, found.actions[None], situation, memory)
         macros = torch.from_numpy(found.actions[None]).float()
         actions = self._level.actions(states[:, :-1], macros)[0].flatten(0, 1)
         limits = self._config.limits
-        self._last = Outlook(
+        self.outlook = Outlook(
             stamp, found.actions, np.concatenate([situation.pose[None], poses[0].numpy()]),
             np.clip(actions.double().numpy(), limits.low, limits.high),
             Subgoal(states[:, 1], poses[0, PARTS - 1].numpy(), stamp + self.chunk_s),
             float(cost[0]))
-        return self._last
+        return self.outlook
 
     def _macros(self, actions: Floats) -> Floats:
         """Macro-actions (N, T, M) of sequences of actions (N, T * K, 2)."""
@@ -108,10 +129,10 @@ class UpperLevel:
     def _start(self, stamp: float) -> Floats:
         """What was planned before, moved on by the chunks that have gone by since."""
         count = self._config.hierarchy.chunks
-        if self._last is None:
+        if self.outlook is None:
             return self._macros(np.zeros((1, count * self._level.chunk, 2))).reshape(count, -1)
-        gone = int(round((stamp - self._last.stamp) / self.chunk_s))
-        return np.asarray(self._last.macros[np.minimum(np.arange(count) + gone, count - 1)])
+        gone = int(round((stamp - self.outlook.stamp) / self.chunk_s))
+        return np.asarray(self.outlook.macros[np.minimum(np.arange(count) + gone, count - 1)])
 
     def _cost(self, abstract: Tensor, macros: Floats, situation: Situation, memory: FreeSpace
               ) -> tuple[Floats, Tensor, Tensor]:

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-import torch
 
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
-from wm_controller.planning.candidates import arcs, shifted
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import (
     Goal,
@@ -27,11 +25,12 @@ from wm_controller.planning.contract import (
 from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
-from wm_controller.planning.hierarchy import Outlook, UpperLevel
-from wm_controller.planning.imagination import Imagination, Wanted
-from wm_controller.planning.objectives import cost, preferences, Situation
-from wm_controller.planning.solvers import make_solver, Search
-from wm_controller.safety.geometry import compose, to_child, wrap_angle
+from wm_controller.planning.hierarchy import UpperLevel
+from wm_controller.planning.imagination import Imagination
+from wm_controller.planning.lower_level import LowerLevel, Pending
+from wm_controller.planning.objectives import Situation
+from wm_controller.planning.wayfinder import Wayfinder
+from wm_controller.safety.geometry import wrap_angle
 from wm_controller.world_model.attach import upper_level
 from wm_controller.world_model.bundle import Bundle
 
@@ -72,21 +71,23 @@ class Pilot:
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._upper = UpperLevel(upper_level(bundle), self.config, seed) if (
             self.config.hierarchical) else None
-        self._rng = np.random.default_rng(seed)
+        self.wayfinder = Wayfinder(bundle) if self.config.hierarchical else None
         self._seed = seed
-        self._solver = make_solver(self.config.solver)
+        self._lower = LowerLevel(self.imagination, self.config, seed, clock)
         self._goal: GoalEstimate | None = None
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._outlook: Outlook | None = None
         if self._upper is not None:
             self._upper.forget()
-        self._sequence = np.zeros((self.config.horizon_steps, 2))
-        self._planned_at = -math.inf
+        self._lower.forget()
         self._last_action = np.zeros(2)
         self._way: CostToGo | None = None
         self._way_at = -math.inf
+        self._target: Floats | None = None  # where the way leads: the goal, or a place before it
+        self._on_map: Floats | None = None  # of a goal pose, so that it stays when odometry drifts
+        self._found: Floats | None = None  # of a goal picture, among places seen before
+        self._found_at = -math.inf
         self._back_off_until = -math.inf
         self._no_way_since: float | None = None
         self._doubted_at = -math.inf
@@ -103,7 +104,9 @@ class Pilot:
         self.estimator.reset()
         self.memory.clear()
         self._goal = None
-        self._rng = np.random.default_rng(self._seed)
+        self._lower = LowerLevel(self.imagination, self.config, self._seed, self._clock)
+        if self.wayfinder is not None:
+            self.wayfinder = Wayfinder(self.bundle)
         self._start_anew()
 
     def set_goal(self, goal: Goal | None) -> None:
@@ -115,6 +118,8 @@ class Pilot:
         self._start_anew()
         if goal is not None:
             self._goal = GoalEstimate(goal, self.estimator)
+        if isinstance(goal, PoseGoal) and self.wayfinder and self.wayfinder.map.located:
+            self._on_map = self.wayfinder.map.on_map([goal.x, goal.y, goal.yaw or 0.0])
 
     @property
     def takes_pictures(self) -> bool:
@@ -124,6 +129,8 @@ class Pilot:
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
         estimate = self.estimator.observe(observation)
+        if self.wayfinder is not None:
+            self.wayfinder.observe(estimate)
         if estimate.jumped:
             self.memory.clear()
             self.set_goal(self._goal.goal if self._goal else None)
@@ -145,6 +152,8 @@ class Pilot:
             self.memory.block(estimate.stamp, estimate.pose, *recovery.held_up_by(
                 held_up, self._bearings, clearance[1], self.config.footprint.reach))
             self._way_at = -math.inf
+            if self.wayfinder is not None:
+                self.wayfinder.held_up(estimate.stamp)
             if held_up > 0:
                 self._back_off_until = estimate.stamp + self.config.back_off_s
         else:
@@ -168,7 +177,7 @@ class Pilot:
 
     def _towards(self, goal: GoalEstimate, estimate: Estimate, now: float,
                  deadline: float) -> Plan:
-        place = goal.place
+        place = self._place_of(goal, now)
         stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
         if goal.picture is not None and now < self._look_until:
             return self._looking(stopped)
@@ -179,7 +188,7 @@ class Pilot:
         arrived = self._arrived(goal, distance, estimate, now)
         if arrived is not None:
             return replace(stopped, **arrived)
-        if self._lost(goal, now):
+        if self._found is None and self._lost(goal, now):
             if self._look_round(goal, now):
                 return self._looking(stopped)
             return replace(stopped, state='lost')
@@ -198,11 +207,27 @@ class Pilot:
             # and look round for what is really there.
             self.memory.doubt()
             self._way_at = -math.inf
+            if self.wayfinder is not None:
+                self.wayfinder.held_up(now)
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
         if self._upper is not None and distance > self.config.hierarchy.flat_within:
-            situation = self._look_ahead(self._upper, situation, estimate, deadline)
+            situation = self._upper.look_ahead(estimate.stamp, estimate.state, situation,
+                                               self.memory, deadline, self._clock)
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
+
+    def _place_of(self, goal: GoalEstimate, now: float) -> Floats | None:
+        """Where (2,) in odom the goal is, by what is seen or else by what is remembered."""
+        if self.wayfinder is None or goal.known and self._on_map is None:
+            self._found = None
+            return goal.place
+        if self._on_map is not None:
+            return self.wayfinder.map.in_odom(self._on_map)[:2]
+        if now - self._found_at > self.config.find_every_s and (
+                goal.picture is not None and goal.pixels is not None):
+            self._found_at = now
+            self._found = self.wayfinder.find(goal.picture, goal.pixels)
+        return goal.place if self._found is None else self._found[:2]
 
     def _arrived(self, goal: GoalEstimate, distance: float, estimate: Estimate, now: float
                  ) -> dict[str, Any] | None:
@@ -268,27 +293,22 @@ class Pilot:
     def _situation(self, estimate: Estimate, place: Floats, now: float) -> Situation:
         config = self.config
         if config.use_memory and now - self._way_at > config.cost_to_go_period_s:
-            self._way = self.memory.cost_to_go(place)
+            self._way, self._target = self._way_to(place, estimate, now)
             self._way_at = now
         way = self._way if config.use_memory else None
+        place = place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
         return Situation(estimate.pose, place, obstacles, way, self._last_action)
 
-    def _look_ahead(self, upper: UpperLevel, situation: Situation, estimate: Estimate,
-                    deadline: float) -> Situation:
-        """Set the lower level's subgoal; think anew where the last outlook has grown old."""
-        config, outlook = self.config.hierarchy, self._outlook
-        if outlook is None or estimate.stamp - outlook.stamp >= config.period_s:
-            # A third of the time at most: the command is due in any case.
-            begun = self._clock()
-            outlook = upper.plan(estimate.stamp, estimate.state, situation, self.memory,
-                                 begun + (deadline - begun) / 3, self._clock)
-            self._outlook = outlook
-        if outlook is None:
-            return situation
-        steps = round((outlook.subgoal.due - estimate.stamp) / self.imagination.period_s)
-        step = min(max(steps, 1), self.config.horizon_steps)
-        return replace(situation, subgoal=outlook.subgoal, due_step=step)
+    def _way_to(self, place: Floats, estimate: Estimate, now: float
+                ) -> tuple[CostToGo, Floats | None]:
+        """The way through what is known of space, and the place it leads to if not the goal."""
+        way = self.memory.cost_to_go(place)
+        if self.wayfinder is None:
+            return way, None
+        direct_m = float(way(estimate.pose[None, :2])[0])
+        target = self.wayfinder.next_place(place, now, direct_m)
+        return (way, None) if target is None else (self.memory.cost_to_go(target), target)
 
     def _unreachable(self, situation: Situation, now: float) -> bool:
         """Whether memory, doubted again and again, still knows of no way through the unknown."""
@@ -307,77 +327,26 @@ class Pilot:
 
     def _optimise(self, situation: Situation, estimate: Estimate, now: float, deadline: float,
                   stopped: Plan, picture: Any = None) -> Plan:
-        config, period = self.config, self.imagination.period_s
+        config = self.config
         # The frame is old by the time that the command acts; until then the commands already
-        # sent are in force. The first imagined step is their mix with the new action.
+        # sent are in force.
+        period = self.imagination.period_s
         latency = min(max(0.0, now - estimate.stamp) + config.command_delay_s, period)
-        pending = self.estimator.mean_command(estimate.stamp - config.command_delay_s,
-                                              estimate.stamp + latency)
-        share = latency / period
-        goal_in_base = to_child(estimate.pose, situation.goal)[0]
-
-        variable = self.imagination.draw(config.horizon_steps)
-        subgoal = situation.subgoal
-        wanted = Wanted(picture, None if subgoal is None else subgoal.abstract,
-                        situation.due_step)
-        proposals = arcs(config.limits, config.horizon_steps,
-                         float(np.arctan2(goal_in_base[1], goal_in_base[0])))
-        if subgoal is not None and self._outlook is not None:
-            meant = shifted(self._outlook.actions, (estimate.stamp - self._outlook.stamp) / period)
-            proposals = np.concatenate([proposals, meant[None, :config.horizon_steps]])
-        shown = _Shown(config.keep_candidates)
-
-        kept, added = np.ones((config.horizon_steps, 1)), np.zeros((config.horizon_steps, 2))
-        kept[0], added[0] = 1 - share, share * pending
-
-        def evaluate(actions: Floats) -> Floats:
-            future = self.imagination(estimate.state, kept * actions + added, goal_in_base,
-                                      variable, wanted)
-            costs = cost(future, situation, self.memory, config)
-            shown.note(costs, future.poses.numpy())
-            return costs
-
-        def gradient(actions: Floats) -> tuple[Floats, Floats]:
-            leaf = torch.from_numpy(actions).requires_grad_()
-            acted = torch.from_numpy(kept) * leaf + torch.from_numpy(added)
-            future = self.imagination.traced(estimate.state, acted, goal_in_base, variable,
-                                             wanted)
-            costs = preferences(future, situation, self.memory, config)
-            slope, = torch.autograd.grad(costs.sum(), leaf)
-            return costs.detach().numpy(), slope.numpy()
-
-        elapsed = min(max(0.0, now - self._planned_at), 10.0)
-        start = shifted(self._sequence, elapsed / period)
-        solution = self._solver(Search(
-            evaluate, start, proposals, config.limits.low, config.limits.high, config.solver.sigma,
-            self._rng, deadline, self._clock, gradient))
-        if not np.isfinite(solution.cost):
+        pending = Pending(self.estimator.mean_command(
+            estimate.stamp - config.command_delay_s, estimate.stamp + latency), latency / period)
+        meant = self._upper.meant(estimate.stamp) if (
+            self._upper is not None and situation.subgoal is not None) else None
+        course = self._lower.plan(estimate.state, situation, self.memory, pending, now, deadline,
+                                  meant, picture)
+        if not np.isfinite(course.cost):
             moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
             if abs(moving) > STANDING_M_S:
-                v, w = recovery.brake_along(self._sequence, elapsed / period, moving, config)
+                v, w = self._lower.brake(now, float(moving))
             else:
                 v, w = recovery.back_off(estimate.pose, self.memory, config)
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf,
-                           rounds=solution.rounds)
-        self._sequence, self._planned_at = solution.actions, now
-        v, w = solution.actions[0]
-        return replace(stopped, v=float(v), w=float(w), state='planning', cost=solution.cost,
-                       rounds=solution.rounds, path=compose(estimate.pose, shown.best),
-                       candidates=compose(estimate.pose, shown.candidates),
-                       imagined=Imagined(estimate.state, kept * solution.actions + added))
-
-
-class _Shown:
-    """What people see of a search: the best future of all rounds, the good ones of the last."""
-
-    def __init__(self, keep: int) -> None:
-        self._keep, self._best_cost = keep, math.inf
-        self.best: Floats = np.zeros((1, 3))
-        self.candidates: Floats = np.zeros((0, 1, 3))
-
-    def note(self, costs: Floats, poses: Floats) -> None:
-        """Look at a round: costs (N,), imagined poses (N, T + 1, 3) in the base frame."""
-        order = np.argsort(costs)[:self._keep]
-        self.candidates = poses[order]
-        if costs[order[0]] < self._best_cost:
-            self._best_cost, self.best = float(costs[order[0]]), poses[order[0]]
+                           rounds=course.rounds)
+        v, w = course.actions[0]
+        return replace(stopped, v=float(v), w=float(w), state='planning', cost=course.cost,
+                       rounds=course.rounds, path=course.path, candidates=course.candidates,
+                       imagined=Imagined(estimate.state, course.acted))

@@ -1,0 +1,118 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Routes over remembered places, and goal pictures found among them."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from test_place_map import WIDTH, World
+from wm_controller.planning.wayfinder import Wayfinder
+from wm_controller.safety.geometry import relative
+
+
+class Seeing(Wayfinder):
+    """A wayfinder in a world of formulas: pictures are poses, and compared as such."""
+
+    def __init__(self, world):
+        bundle = SimpleNamespace(
+            model=SimpleNamespace(goal_pose=object()),
+            spec=SimpleNamespace(architecture=SimpleNamespace(latent=WIDTH),
+                                 action_limits=(-0.25, 0.5, 1.5)))
+        super().__init__(bundle)
+        self.world = world
+
+    def _compressed(self, pixels):
+        return json.dumps(self.world.truth.tolist()).encode()
+
+    def _compare(self, pixels, pictures):
+        here = np.array(pixels)  # the pose that the picture shows
+        seen = np.array([relative(here, np.array(json.loads(each))) for each in pictures])
+        far = np.hypot(*seen[:, :2].T) + np.abs(seen[:, 2])
+        return seen, np.where(far < 1.0, 0.05, 2.0)
+
+
+class Drive(World):
+    """The world of the map's tests, with a wayfinder that sees it."""
+
+    def __init__(self, **how):
+        super().__init__(**how)
+        self.finder = Seeing(self)
+        self.map = self.finder.map
+
+    def look(self, compare=True):
+        latent = torch.from_numpy(self.looks(self.truth))[None]
+        self.finder.observe(SimpleNamespace(
+            stamp=self.stamp, pose=self.odom, jumped=False, pixels=self.truth.tolist(),
+            trace=SimpleNamespace(latent=latent)))
+        self.track.append((self.truth.copy(), self.map.on_map(self.odom)))
+
+
+@pytest.fixture(scope='module')
+def taught():
+    """Driven along three sides of a rectangle of 6 by 5 m; the fourth is unknown."""
+    drive = Drive()
+    for corner in ((6, 0), (6, 5), (0, 5)):
+        drive.go_to(*corner)
+    return drive
+
+
+def test_a_goal_far_along_the_route_is_headed_for_by_the_next_stretch_of_it(taught):
+    target = taught.finder.next_place(np.array([6.0, 0.0]), taught.stamp, direct_m=40.0)
+    assert target == pytest.approx([3.0, 5.0], abs=0.7)
+    assert len(taught.finder.route) > 10
+
+
+def test_where_the_direct_way_is_as_good_it_is_taken(taught):
+    assert taught.finder.next_place(np.array([6.0, 0.0]), taught.stamp, direct_m=5.0) is None
+    assert taught.finder.route == []
+
+
+def test_a_goal_that_no_place_is_near_has_no_route(taught):
+    assert taught.finder.next_place(np.array([60.0, 0.0]), taught.stamp, direct_m=90.0) is None
+
+
+def test_held_up_it_looks_for_another_way():
+    drive = Drive()
+    drive.rounds(1)
+    goal = np.array([6.0, 5.0])
+    first = drive.finder.next_place(goal, drive.stamp, direct_m=90.0)
+    for _ in range(60):
+        target = drive.finder.next_place(goal, drive.stamp, direct_m=90.0)
+        if target is None or np.hypot(*(target - first)) > 2.0:
+            break
+        drive.finder.held_up(drive.stamp)
+    # Both ways round are open: it comes to the other one, or to saying that there is none.
+    assert target is None or np.hypot(*(target - first)) > 2.0
+
+
+def test_a_goal_picture_is_found_among_the_places(taught):
+    shown = np.array([6.3, 2.6, np.pi / 2 + 0.2])
+    found = taught.finder.find(torch.from_numpy(taught.looks(shown))[None], shown.tolist())
+    assert found == pytest.approx(shown, abs=0.2)
+
+
+def test_a_picture_of_nowhere_is_not_found(taught):
+    nowhere = np.array([40.0, 40.0, 0.0])
+    assert taught.finder.find(torch.from_numpy(taught.looks(nowhere))[None],
+                              nowhere.tolist()) is None
+
+
+def test_pictures_survive_being_remembered():
+    torch.manual_seed(0)
+    bundle = SimpleNamespace(
+        model=SimpleNamespace(goal_pose=lambda here, there: torch.stack([
+            (here.float() - there.float()).abs().mean((1, 2, 3)),
+            *[torch.zeros(len(there))] * 4], -1)),
+        spec=SimpleNamespace(architecture=SimpleNamespace(latent=4),
+                             action_limits=(-0.25, 0.5, 1.5)))
+    finder = Wayfinder(bundle)
+    ramp = torch.arange(96).expand(72, 96)
+    pixels = torch.stack([ramp, 255 - ramp, ramp // 2], -1).to(torch.uint8)[None]
+    kept = finder._compressed(pixels)
+    assert 500 < len(kept) < 6000
+    off, _ = finder._compare(pixels, [kept, b'', b'broken'])
+    assert off[0, 0] < 3.0 and off[1, 0] > 50 and off[2, 0] > 50

@@ -1,0 +1,133 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""The lower level plans commands: the next two seconds, step by step."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning import recovery
+from wm_controller.planning.candidates import arcs, shifted
+from wm_controller.planning.config import PilotConfig
+from wm_controller.planning.imagination import Imagination, Wanted
+from wm_controller.planning.objectives import cost, preferences, Situation
+from wm_controller.planning.solvers import make_solver, Search
+from wm_controller.safety.geometry import compose, to_child
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Commands that act before a new one does: their mean (2,), for a share of the first step."""
+
+    command: Floats
+    share: float
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a search found: `actions` (T, 2) to command, and as they will act, `acted` (T, 2).
+
+    `cost` is infinite where every candidate broke a constraint. `path` (T + 1, 3) and `candidates`
+    (M, T + 1, 3) are imagined poses in odom.
+    """
+
+    actions: Floats
+    acted: Floats
+    cost: float
+    rounds: int
+    path: Floats
+    candidates: Floats
+
+
+class LowerLevel:
+    """Searches action sequences; each search begins where the last one ended."""
+
+    def __init__(self, imagination: Imagination, config: PilotConfig, seed: int,
+                 clock: Callable[[], float]) -> None:
+        self._imagination, self._config, self._clock = imagination, config, clock
+        self._solver = make_solver(config.solver)
+        self._rng = np.random.default_rng(seed)
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin the next search from standing still: the goal is another."""
+        self._sequence = np.zeros((self._config.horizon_steps, 2))
+        self._planned_at = -math.inf
+
+    def plan(self, state: Tensor, situation: Situation, memory: FreeSpace, pending: Pending,
+             now: float, deadline: float, meant: Floats | None = None,
+             picture: Tensor | None = None) -> Course:
+        """Search from a state (1, S), with the time until `deadline` on the clock.
+
+        `meant` (T', 2), T' >= T: actions that the upper level would take; `picture` (1, E): the
+        latent of a goal picture.
+        """
+        config, steps = self._config, self._config.horizon_steps
+        goal = to_child(situation.pose, situation.goal)[0]
+        proposals = arcs(config.limits, steps, math.atan2(goal[1], goal[0]))
+        if meant is not None:
+            proposals = np.concatenate([proposals, meant[None, :steps]])
+        variable = self._imagination.draw(steps)
+        subgoal = situation.subgoal
+        wanted = Wanted(picture, None if subgoal is None else subgoal.abstract,
+                        situation.due_step)
+        shown = _Shown(config.keep_candidates)
+        # The first imagined step is a mix of the commands under way with the new one.
+        kept, added = np.ones((steps, 1)), np.zeros((steps, 2))
+        kept[0], added[0] = 1 - pending.share, pending.share * pending.command
+
+        def evaluate(actions: Floats) -> Floats:
+            future = self._imagination(state, kept * actions + added, goal, variable, wanted)
+            costs = cost(future, situation, memory, config)
+            shown.note(costs, future.poses.numpy())
+            return costs
+
+        def gradient(actions: Floats) -> tuple[Floats, Floats]:
+            leaf = torch.from_numpy(actions).requires_grad_()
+            acted = torch.from_numpy(kept) * leaf + torch.from_numpy(added)
+            future = self._imagination.traced(state, acted, goal, variable, wanted)
+            costs = preferences(future, situation, memory, config)
+            slope, = torch.autograd.grad(costs.sum(), leaf)
+            return costs.detach().numpy(), slope.numpy()
+
+        found = self._solver(Search(
+            evaluate, shifted(self._sequence, self._elapsed_steps(now)), proposals,
+            config.limits.low, config.limits.high, config.solver.sigma, self._rng, deadline,
+            self._clock, gradient))
+        if np.isfinite(found.cost):
+            self._sequence, self._planned_at = found.actions, now
+        return Course(found.actions, kept * found.actions + added, found.cost, found.rounds,
+                      compose(situation.pose, shown.best),
+                      compose(situation.pose, shown.candidates))
+
+    def brake(self, now: float, v: float) -> Floats:
+        """Return the action (2,) that slows from v m/s along the last admissible plan."""
+        return recovery.brake_along(self._sequence, self._elapsed_steps(now), v, self._config)
+
+    def _elapsed_steps(self, now: float) -> float:
+        elapsed_s = min(max(0.0, now - self._planned_at), 10.0)
+        return elapsed_s / self._imagination.period_s
+
+
+class _Shown:
+    """What people see of a search: the best future of all rounds, the good ones of the last."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep, self._best_cost = keep, math.inf
+        self.best: Floats = np.zeros((1, 3))
+        self.candidates: Floats = np.zeros((0, 1, 3))
+
+    def note(self, costs: Floats, poses: Floats) -> None:
+        """Look at a round: costs (N,), imagined poses (N, T + 1, 3) in the base frame."""
+        order = np.argsort(costs)[:self._keep]
+        self.candidates = poses[order]
+        if costs[order[0]] < self._best_cost:
+            self._best_cost, self.best = float(costs[order[0]]), poses[order[0]]

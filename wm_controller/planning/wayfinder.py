@@ -1,0 +1,142 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""Finds the way to what is out of sight: over places that were seen before, and where they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+import torch
+from torch import Tensor
+
+from wm_controller.memory.place_map import PlaceMap
+from wm_controller.memory.ways import Reach
+from wm_controller.planning.estimator import Estimate
+from wm_controller.safety.geometry import compose, relative
+from wm_controller.world_model.bundle import Bundle
+from wm_controller.world_model.goal_pose import GoalPoseHead
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WayfinderConfig:
+    """Lengths in m, times in s."""
+
+    ahead: float = 2.5  # along the route: as far as the lower levels plan well
+    worth: float = 1.2  # by which the direct way must be longer than the route
+    anew_s: float = 2.0  # after which a route is computed anew
+    candidates: int = 8  # places that a goal picture is compared with
+    sure: float = 0.25  # of where a goal picture was taken, to drive there
+    quality: int = 90  # of remembered pictures, as JPEG
+
+
+class Wayfinder:
+    """A map of places, kept with every frame, and routes over it.
+
+    Places are recognised by the model's latents, and it is checked with the head that compares
+    goal pictures where the robot stands to them. Without that head nothing is recognised, and
+    odometry's drift stays.
+    """
+
+    def __init__(self, bundle: Bundle, config: WayfinderConfig | None = None) -> None:
+        self.config = config or WayfinderConfig()
+        self._head: GoalPoseHead | None = bundle.model.goal_pose
+        self._speed = bundle.spec.action_limits[1]
+        self.map = PlaceMap(bundle.spec.architecture.latent)
+        self._reach: Reach | None = None
+        self._reach_of: tuple[float, float] | None = None
+        self._reach_at = -math.inf
+        self.route: list[int] = []  # places that lie ahead, for people to see
+
+    def observe(self, estimate: Estimate) -> None:
+        """Take in a frame."""
+        if estimate.jumped:
+            self.map.jumped()
+        latent = estimate.trace.latent[0].double().numpy()
+        picture = self._compressed(estimate.pixels)
+
+        def compare(pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
+            return self._compare(estimate.pixels, pictures)
+        self.map.update(estimate.stamp, estimate.pose, latent, picture,
+                        compare if self._head is not None else None)
+
+    def _compressed(self, pixels: Tensor) -> bytes:
+        image = pixels[0].numpy()[..., ::-1]
+        return bytes(cv2.imencode('.jpg', image, [
+            cv2.IMWRITE_JPEG_QUALITY, self.config.quality])[1])
+
+    @torch.no_grad()
+    def _compare(self, pixels: Tensor, pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
+        """Poses (K, 3) of remembered pictures as seen from here, and their scales (K,) m."""
+        assert self._head is not None
+        height, width = pixels.shape[1:3]
+        there = torch.from_numpy(np.stack([_restored(each, height, width) for each in pictures]))
+        x, y, cos, sin, log_scale = self._head(
+            pixels.expand(len(there), -1, -1, -1), there).double().unbind(-1)
+        poses = torch.stack([x, y, torch.atan2(sin, cos)], -1)
+        return poses.numpy(), log_scale.clamp(-4, 3).exp().numpy()
+
+    def find(self, latent: Tensor, pixels: Tensor) -> Floats | None:
+        """Return where (3,) in odom a picture was taken, if some place looks like it."""
+        if self._head is None or not len(self.map.places) or not self.map.located:
+            return None
+        numbers, _ = self.map.places.alike(latent[0].double().numpy(), self.config.candidates)
+        seen, scale = self._compare(pixels, [self.map.places.pictures[n] for n in numbers])
+        best = int(np.argmin(scale))
+        if scale[best] > self.config.sure:
+            return None
+        # What was compared says how the place lies as seen from the picture.
+        back = relative(seen[best], np.zeros(3))
+        return self.map.in_odom(compose(self.map.places.poses[numbers[best]], back))
+
+    def next_place(self, goal: Floats, now: float, direct_m: float) -> Floats | None:
+        """Return where (2,) in odom to head for on the way to a goal (2,) in odom.
+
+        None where the direct way, which memory of space makes `direct_m` long, is as good.
+        """
+        self.route = []
+        here = self.map.here
+        if here is None or not self.map.located:
+            return None
+        reach = self._reach_to(goal, now)
+        if reach is None or not np.isfinite(reach.time_s[here]):
+            return None
+        speed = self.map.parameters.speed
+        if direct_m <= self.config.worth * reach.time_s[here] * speed:
+            return None
+        route = reach.route(here)
+        self.route = route
+        places = self.map.places.poses[route, :2]
+        along = np.concatenate([[0.0], np.hypot(*np.diff(places, axis=0).T).cumsum()])
+        ahead = min(int(np.searchsorted(along, self.config.ahead)), len(route) - 1)
+        if ahead == 0:
+            return None
+        return self.map.in_odom(np.array([*places[ahead], 0.0]))[:2]
+
+    def _reach_to(self, goal: Floats, now: float) -> Reach | None:
+        on_map = self.map.on_map(np.array([*goal, 0.0]))[:2]
+        asked = (round(float(on_map[0]), 1), round(float(on_map[1]), 1))
+        count = 0 if self._reach is None else len(self._reach.time_s)
+        if asked != self._reach_of or now - self._reach_at > self.config.anew_s or (
+                count != len(self.map.places)):
+            self._reach = self.map.reach(on_map, now)
+            self._reach_of, self._reach_at = asked, now
+        return self._reach
+
+    def held_up(self, now: float) -> None:
+        """Note that the way to the next place cannot be driven."""
+        if len(self.route) > 1:
+            self.map.blocked(self.route[0], self.route[1], now)
+            self._reach_at = -math.inf
+
+
+def _restored(picture: bytes, height: int, width: int) -> NDArray[np.uint8]:
+    """A remembered picture (H, W, 3) RGB; black where it is none of that size."""
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR) if picture else None
+    if image is None or image.shape[:2] != (height, width):
+        return np.zeros((height, width, 3), np.uint8)
+    return np.asarray(image[..., ::-1], np.uint8)
