@@ -258,6 +258,8 @@ def test_a_model_drives_by_camera_alone_to_an_image(tmp_path, capsys):
     (['--planner', 'straight', '--goal', 'smell'], 'neither pose nor image'),
     (['--planner', 'psychic'], 'unknown'),
     (['--planner', 'clever', 'x'], "planner 'clever' is unknown"),
+    (['x', '--without', 'luck'], '--without luck: use ensemble'),
+    (['--planner', 'straight', '--without', 'latency'], 'no parts to be left out'),
     (['--planner', 'straight', '--family', 'mine'], 'mine'),
     (['--planner', 'straight', '--episodes', '0'], '--episodes'),
     (['one', 'two'], 'two'),

@@ -16,6 +16,7 @@ from tiny_training import TINY
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.errors import InputError
 from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning import ablations
 from wm_controller.planning.config import HierarchyConfig, PilotConfig
 from wm_controller.planning.hierarchy import UpperLevel
 from wm_controller.planning.objectives import Situation
@@ -179,3 +180,27 @@ def test_a_model_without_an_upper_level_is_refused_with_the_remedy(bundles):
     with pytest.raises(InputError, match='has no upper level.*--abstract-of'):
         Pilot(bundles[1], PilotConfig(hierarchical=True))
     assert Pilot(bundles[1]).plan(0.0, 1.0).state == 'idle'
+
+
+@pytest.mark.parametrize('part', sorted(ablations.PARTS))
+def test_leaving_a_part_out_changes_the_plan_or_what_it_is_made_of(bundles, part):
+    """The same frames and seed: what is left out had a say."""
+    def drive(config):
+        pilot = Pilot(bundles[0], config, seed=4)
+        pilot.set_goal(PoseGoal(5.0, 1.0))
+        found = []
+        for i in range(8):
+            see(pilot, 0.1 * i, 0.02 * i)
+            pilot.admitted(0.1 * i, 0.1, -0.4)
+            found.append(pilot.plan(0.1 * i + 0.03, math.inf))
+        return pilot, [(each.v, each.w, each.cost) for each in found]
+    whole = PilotConfig(hierarchical=True)
+    lesser = ablations.without(whole, [part])
+    assert lesser != whole
+    before, after = drive(whole), drive(lesser)
+    if part == 'places':  # too short a drive to tell
+        assert before[0].wayfinder is not None and after[0].wayfinder is None
+    elif part == 'latent-variable':
+        assert after[0].imagination.draw(3) is None
+    elif part not in ('ensemble', 'imagined-gap'):  # of which this untrained model has none
+        assert before[1] != after[1]

@@ -54,6 +54,11 @@ def evaluate(
     record: Path | None = typer.Option(
         None, help='Data set (.h5) to write the drives to: for `wm train`, or its --calibrate.'
     ),
+    without: list[str] | None = typer.Option(
+        None, metavar='PART', help='Leave a part of the planner out, to see what it is worth: '
+        'ensemble, latent-variable, learned-cost, imagined-gap, space-memory, latency, cmd-vel, '
+        'upper-level or places; may be repeated.'
+    ),
     video: bool = typer.Option(False, '--video/--no-video', help='Film the first drives.'),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as JSON.'),
 ) -> None:
@@ -84,6 +89,7 @@ def evaluate(
         workers=workers or available_cores(),
         out=out,
         record=record,
+        without=tuple(without or ()),
         command='wm ' + shlex.join(sys.argv[1:]),
     )
     with progress(f'driving ({planner})', total=study.drives) as advance:

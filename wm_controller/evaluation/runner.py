@@ -54,6 +54,7 @@ class Job:
     settings: dict[str, Any] = field(default_factory=dict)
     filmed: int = 0  # the first drives, with every camera frame
     keep: Keep = field(default_factory=Keep)
+    without: tuple[str, ...] = ()  # parts of the planner, see `planning.ablations`
 
     def __post_init__(self) -> None:
         if self.planner not in BASELINES and self.model is None:
@@ -141,7 +142,7 @@ def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
                 *limits,
             )
         assert job.model is not None
-        return make_pilot(job.model, job.planner, settings.robot, settings.scan)
+        return make_pilot(job.model, job.planner, settings.robot, settings.scan, job.without)
 
     return build
 
@@ -168,8 +169,15 @@ def make_guard(settings: LoopSettings) -> Guard:
     )
 
 
-def make_pilot(model: Path, planner: str, robot: RobotSpec, scan: bool = True) -> Policy:
+def make_pilot(
+    model: Path,
+    planner: str,
+    robot: RobotSpec,
+    scan: bool = True,
+    parts_left_out: Sequence[str] = (),
+) -> Policy:
     """Load the bundle (once a process) and build its pilot within the robot's limits."""
+    from wm_controller.planning.ablations import without
     from wm_controller.planning.config import (
         MARGIN_M,
         MARGIN_WITHOUT_LASER_M,
@@ -188,7 +196,7 @@ def make_pilot(model: Path, planner: str, robot: RobotSpec, scan: bool = True) -
         hierarchical=planner == 'hierarchical',
     )
     # A core shared with other drives is not the robot's: only work counts against the deadline.
-    pilot = Pilot(_bundle(model), config, clock=time.thread_time)
+    pilot = Pilot(_bundle(model), without(config, parts_left_out), clock=time.thread_time)
     _warm_up(pilot)
     return pilot
 

@@ -22,6 +22,7 @@ from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, 
 from wm_controller.evaluation.runner import BASELINES, Job, PLANNERS, run_jobs
 from wm_controller.evaluation.tasks import TaskSpec
 from wm_controller.evaluation.video import write_video
+from wm_controller.planning.ablations import PARTS
 from wm_controller.simulation.rooms import make_room
 
 FILMED = 5
@@ -44,12 +45,18 @@ class Study:
     out: Path = Path('runs')
     record: Path | None = None  # data set of the planner's drives
     command: str = ''
+    without: tuple[str, ...] = ()  # parts of the planner
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise InputError(f'--episodes is {self.episodes}: at least 1')
         if self.planner not in PLANNERS:
             raise InputError(f'planner {self.planner!r} is unknown: use {", ".join(PLANNERS)}')
+        unknown = [part for part in self.without if part not in PARTS]
+        if unknown:
+            raise InputError(f'--without {unknown[0]}: use {", ".join(PARTS)}')
+        if self.without and self.planner in BASELINES:
+            raise InputError(f'--without: {self.planner} has no parts to be left out')
 
     @property
     def beside(self) -> tuple[str, ...]:
@@ -90,10 +97,10 @@ def _drive(
     """Attempt all drives; those of the planner, and the baselines' summaries by name."""
     filmed = min(FILMED, study.episodes) if study.video else 0
     main = Job(study.spec, study.planner, model, settings={'scan': study.scan}, filmed=filmed,
-               keep=Keep(steps=study.record is not None))
+               keep=Keep(steps=study.record is not None), without=study.without)
     jobs = [main]
     for name in study.beside:
-        jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN))
+        jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN, without=()))
     results = run_jobs([(job, study.episodes) for job in jobs], study.workers, on_done)
     return results[0], {
         name: summarise(found, seed=study.spec.seed, model_digest=None)
@@ -112,6 +119,7 @@ def _summarise(
         seed=study.spec.seed,
         model_digest=digest,
         planner=study.planner,
+        without=list(study.without),
         family=study.spec.family,
         goal=study.spec.goal_kind,
         band_m=list(study.spec.band_m),
@@ -153,6 +161,7 @@ def _name(study: Study) -> str:
     parts = ['evaluate', study.planner]
     parts += ['image'] if study.spec.goal_kind == 'image' else []
     parts += [] if study.scan else ['no-scan']
+    parts += [f'without-{part}' for part in study.without]
     return '-'.join(parts)
 
 
@@ -193,6 +202,7 @@ def _title(study: Study) -> str:
     where = 'rooms it has never seen' if study.spec.family == 'evaluation' else 'training rooms'
     goals = 'image goals' if study.spec.goal_kind == 'image' else 'goals'
     sight = '' if study.scan else ', camera alone'
+    sight += f', without {" and ".join(study.without)}' if study.without else ''
     return f'{study.episodes} {goals} in {where}: {study.planner}{sight}'
 
 

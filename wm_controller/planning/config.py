@@ -139,8 +139,12 @@ class PilotConfig:
     compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
     picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
     find_every_s: float = 2.0  # that a goal picture out of sight is looked for among places
-    use_memory: bool = True
+    use_memory: bool = True  # of space
+    compensate_latency: bool = True  # plan for when the command will act
+    hear_admitted: bool = True  # follow what guardrails let through, not what was wished
     hierarchical: bool = False
+    use_upper_level: bool = True  # by a hierarchical planner,
+    use_places: bool = True  # likewise
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24
     drawn_futures: int = 1

@@ -70,8 +70,9 @@ class Pilot:
                                              self.config.stalled_within)
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._upper = UpperLevel(upper_level(bundle), self.config, seed) if (
-            self.config.hierarchical) else None
-        self.wayfinder = Wayfinder(bundle) if self.config.hierarchical else None
+            self.config.hierarchical and self.config.use_upper_level) else None
+        self.wayfinder = Wayfinder(bundle) if (
+            self.config.hierarchical and self.config.use_places) else None
         self._seed = seed
         self._lower = LowerLevel(self.imagination, self.config, seed, clock)
         self._goal: GoalEstimate | None = None
@@ -141,7 +142,8 @@ class Pilot:
 
     def admitted(self, stamp: float, v: float, w: float) -> None:
         """Hear what guardrails let through to the wheels at `stamp` s: m/s, rad/s."""
-        self.estimator.admitted(stamp, v, w)
+        if self.config.hear_admitted:
+            self.estimator.admitted(stamp, v, w)
 
     def _remember(self, estimate: Estimate) -> None:
         model = self.bundle.model
@@ -333,7 +335,8 @@ class Pilot:
         period = self.imagination.period_s
         latency = min(max(0.0, now - estimate.stamp) + config.command_delay_s, period)
         pending = Pending(self.estimator.mean_command(
-            estimate.stamp - config.command_delay_s, estimate.stamp + latency), latency / period)
+            estimate.stamp - config.command_delay_s, estimate.stamp + latency),
+            latency / period if config.compensate_latency else 0.0)
         meant = self._upper.meant(estimate.stamp) if (
             self._upper is not None and situation.subgoal is not None) else None
         course = self._lower.plan(estimate.state, situation, self.memory, pending, now, deadline,
