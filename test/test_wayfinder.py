@@ -19,7 +19,7 @@ class Seeing(Wayfinder):
 
     def __init__(self, world):
         bundle = SimpleNamespace(
-            model=SimpleNamespace(goal_pose=object()),
+            model=SimpleNamespace(goal_pose=object(), encoder=torch.nn.Linear(2, 2)),
             spec=SimpleNamespace(architecture=SimpleNamespace(latent=WIDTH),
                                  action_limits=(-0.25, 0.5, 1.5)))
         super().__init__(bundle)
@@ -106,7 +106,7 @@ def test_pictures_survive_being_remembered():
     bundle = SimpleNamespace(
         model=SimpleNamespace(goal_pose=lambda here, there: torch.stack([
             (here.float() - there.float()).abs().mean((1, 2, 3)),
-            *[torch.zeros(len(there))] * 4], -1)),
+            *[torch.zeros(len(there))] * 4], -1), encoder=torch.nn.Linear(2, 2)),
         spec=SimpleNamespace(architecture=SimpleNamespace(latent=4),
                              action_limits=(-0.25, 0.5, 1.5)))
     finder = Wayfinder(bundle)
@@ -116,3 +116,32 @@ def test_pictures_survive_being_remembered():
     assert 500 < len(kept) < 6000
     off, _ = finder._compare(pixels, [kept, b'', b'broken'])
     assert off[0, 0] < 3.0 and off[1, 0] > 50 and off[2, 0] > 50
+
+
+def test_a_map_is_saved_loaded_and_forgotten(tmp_path):
+    torch.manual_seed(0)
+    drive = Drive()
+    drive.rounds(1)
+    path, count = tmp_path / 'home.safetensors', len(drive.map.places)
+    assert drive.finder.save(path) == count > 20
+    torch.manual_seed(0)
+    other = Seeing(drive)
+    assert other.load(path) == count and not other.map.located
+    # Set down somewhere on the round, it knows where within a few metres.
+    drive.finder, drive.map = other, other.map
+    drive.stamp, drive.odom, drive.truth = 0.0, np.zeros(3), np.array([6.0, 2.0, np.pi / 2])
+    drive.drive(0.4, 0.0, 5.0)
+    assert other.map.located and drive.error() < 0.3
+    assert other.forget() == len(drive.map.places) > 0
+    assert len(other.map.places) == 0 and other.route == []
+
+
+def test_a_restart_keeps_the_places_and_finds_itself_again():
+    drive = Drive()
+    drive.rounds(1)
+    count = len(drive.map.places)
+    drive.finder.restart()
+    drive.stamp, drive.odom, drive.truth = 5.0, np.zeros(3), np.array([6.0, 1.0, np.pi / 2])
+    drive.drive(0.4, 0.0, 5.0)
+    assert drive.map.located and drive.error() < 0.3
+    assert count <= len(drive.map.places) < count + 4

@@ -32,8 +32,7 @@ _PLACES: dict[str, tuple[str, tuple[int, ...]]] = {
     'poses': ('float64', (3,)), 'stamps': ('float64', ()), 'picture_sizes': ('int64', ())}
 _WAYS: dict[str, tuple[str, tuple[int, ...]]] = {
     'ends': ('int64', (2,)), 'times': ('float64', ()), 'changes': ('float64', (3,)),
-    'sigmas': ('float64', (3,)), 'sighted': ('bool', ()), 'failures': ('int64', ()),
-    'failed_at': ('float64', ())}
+    'sigmas': ('float64', (3,)), 'sighted': ('bool', ())}
 
 
 def save_map(path: Path, place_map: PlaceMap, model_digest: str) -> None:
@@ -47,7 +46,7 @@ def save_map(path: Path, place_map: PlaceMap, model_digest: str) -> None:
         'picture_sizes': np.array([len(each) for each in places.pictures], np.int64),
         'pictures': np.frombuffer(b''.join(places.pictures), np.uint8),
         'ends': ways.ends, 'times': ways.times, 'changes': ways.changes, 'sigmas': ways.sigmas,
-        'sighted': ways.sighted, 'failures': ways.failures, 'failed_at': ways.failed_at}
+        'sighted': ways.sighted}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {'schema': SCHEMA, 'model_digest': model_digest, 'sha256': _digest(arrays)}
     write_whole(path, save(arrays, {METADATA_KEY: json.dumps(header)}), make_folder=True)
@@ -56,6 +55,8 @@ def save_map(path: Path, place_map: PlaceMap, model_digest: str) -> None:
 def load_map(path: Path, model_digest: str, parameters: PlaceMapParameters | None = None
              ) -> PlaceMap:
     """Read a map; where the robot is on it must be found out by what it sees.
+
+    Ways that were blocked then are tried again.
 
     Raises InputError for a file that is damaged, too big, no map, or another model's.
     """
@@ -68,12 +69,10 @@ def load_map(path: Path, model_digest: str, parameters: PlaceMapParameters | Non
             arrays['poses'], arrays['descriptors'], arrays['stamps'])):
         places.add(pose, descriptor, float(stamp), pictures[at[i]:at[i + 1]])
     for i, (first, second) in enumerate(arrays['ends'].tolist()):
-        number = ways.join(first, second, float(arrays['times'][i]), arrays['changes'][i],
-                           arrays['sigmas'][i], bool(arrays['sighted'][i]))
-        ways.failures[number] = arrays['failures'][i]
-        ways.failed_at[number] = arrays['failed_at'][i]
+        ways.join(first, second, float(arrays['times'][i]), arrays['changes'][i],
+                  arrays['sigmas'][i], bool(arrays['sighted'][i]))
     place_map.places, place_map.ways = places, ways
-    place_map.jumped()
+    place_map.restart()
     return place_map
 
 
@@ -117,7 +116,7 @@ def _is_sound(arrays: Arrays) -> bool:
     if (sizes < 0).any() or sizes.sum() != arrays['pictures'].size:
         return False
     finite = all(np.isfinite(arrays[name]).all() for name in (
-        'poses', 'stamps', 'descriptors', 'times', 'changes'))
+        'poses', 'descriptors', 'times', 'changes')) and not np.isnan(arrays['stamps']).any()
     ends = arrays['ends']
     return bool(finite and (ends >= 0).all() and (ends < max(places, 1)).all()
                 and (ends[:, 0] != ends[:, 1]).all() and (arrays['times'] > 0).all()

@@ -105,6 +105,13 @@ class PlaceMap:
         self._fixes.clear()
         self.located = len(self.places) == 0
 
+    def restart(self) -> None:
+        """Keep what is known when time begins anew: all of it was long ago."""
+        self.jumped()
+        self.places.stamps[:] = -math.inf
+        self.ways.failures[:], self.ways.failed_at[:] = 0, -math.inf
+        self._recognised_at = self._since = -math.inf
+
     def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike, picture: bytes,
                compare: Compare | None = None) -> None:
         """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture."""

@@ -24,6 +24,7 @@ from rclpy.duration import Duration
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
+from wm_controller.errors import InputError
 from wm_controller.nodes import qos, runtime
 from wm_controller.nodes.camera_watch import CameraWatch
 from wm_controller.nodes.controller_parameters import ControllerSettings, PARAMETERS
@@ -40,6 +41,7 @@ from wm_controller.nodes.frames import GoalFrames
 from wm_controller.nodes.images import read_compressed, read_image
 from wm_controller.nodes.lifecycle import ManagedNode
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
+from wm_controller.nodes.places_service import forget, remember
 from wm_controller.nodes.plan_outlet import PlanOutlet
 from wm_controller.nodes.report import Complaints, to_diagnostics
 from wm_controller.planning.contract import ImageGoal, PoseGoal
@@ -80,6 +82,8 @@ class ControllerNode(ManagedNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._outlet = PlanOutlet(self, self._now, self._complaints)
         self.create_service(Trigger, '~/cancel', self._on_cancel)
+        self.create_service(Trigger, '~/remember', functools.partial(self._on_places, remember))
+        self.create_service(Trigger, '~/forget', functools.partial(self._on_places, forget))
         self.create_timer(MONITOR_PERIOD_S, self._monitor,
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
         if self._autostart:
@@ -95,6 +99,8 @@ class ControllerNode(ManagedNode):
         self._outlet.odom_frame = settings.odom_frame
         self._outlet.base_frame = settings.base_frame
         self._outlet.imagination.begin(getattr(self._driver, 'film', None), settings.base_frame)
+        self._outlet.memory.begin(lambda: getattr(self._driver, 'wayfinder', None),
+                                  settings.odom_frame)
         self._odometry = OdometryBuffer()
         self._frames = GoalFrames(self, settings.odom_frame)
         compressed = settings.image_transport == 'compressed'
@@ -214,6 +220,20 @@ class ControllerNode(ManagedNode):
         self._goal = 'none'
         if self._loop is not None:
             self._loop.set_goal(None)
+        return response
+
+    def _on_places(self, order: Callable[[Any, str], str], _: Trigger.Request,
+                   response: Trigger.Response) -> Trigger.Response:
+        try:
+            if self._loop is None:
+                raise InputError(f'the controller is {self.state_label}')
+            path = self._settings.map_file
+            response.message = self._loop.ask(lambda driver: order(driver, path))
+            response.success = True
+        except (InputError, TimeoutError) as error:
+            response.success = False
+            response.message = str(error) or 'no answer in time: ask again'
+        self.get_logger().info(response.message)
         return response
 
     def _on_clock_jump(self, jump: TimeJump) -> None:

@@ -38,6 +38,8 @@ _PILOT = (
          0.0, 1.0, unit='m'),
     Spec('command_delay_s', 0.12, 'From a command sent to the robot moving by it', 0.0, 1.0,
          unit='s'),
+    Spec('map_file', '', 'Places of a hierarchical planner: read at the start where it is there, '
+         'written by ~/remember; empty: they are kept while it runs'),
     Spec('allow_ungated', False, 'Drive with a model that did not pass its gates'),
     Spec('threads', 1, 'Threads for the model; one plans as fast as two and leaves a core free',
          1, 64),
@@ -67,6 +69,7 @@ class ControllerSettings:
     footprint_radius: float
     margin: float
     command_delay_s: float
+    map_file: str
     allow_ungated: bool
     threads: int
     image_transport: str

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 import threading
 import time
@@ -157,6 +158,24 @@ class DriveLoop:
             self.condition = Condition('idle' if goal is None else 'planning')
         if goal is None:
             self._outlet.halt()
+
+    def ask(self, question: Callable[[Any], str], timeout_s: float = 1.0) -> str:
+        """Ask the driver something between two plans, in the worker's thread; its answer.
+
+        Raises what the question raises, and TimeoutError where no answer comes in time.
+        """
+        answer: Future[str] = Future()
+
+        def order() -> None:
+            try:
+                answer.set_result(question(self._driver))
+            except Exception as error:
+                answer.set_exception(error)
+        with self._lock:
+            self._orders.append(order)
+        if self._worker.idle:
+            self._worker.offer(None)
+        return answer.result(timeout_s)
 
     def hold(self) -> None:
         """Stop for now and keep the goal: a plan under way is not sent any more."""

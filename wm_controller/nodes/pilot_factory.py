@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -35,6 +36,10 @@ def make_pilot(settings: ControllerSettings) -> tuple[Pilot, str, float]:
         command_delay_s=settings.command_delay_s,
         hierarchical=settings.planner == 'hierarchical'))
     warm_up(pilot, bundle.spec.image_size)
+    if pilot.wayfinder is not None:
+        pilot.wayfinder.forget()  # the grey images
+        if settings.map_file and Path(settings.map_file).expanduser().exists():
+            pilot.wayfinder.load(Path(settings.map_file).expanduser())
     # a garbage collection that walks over the model costs more than a plan may take
     gc.collect()
     gc.freeze()

@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Where plans become messages: `cmd_vel_auto`, `plan`, `surprise`, `imagination`."""
+"""Where plans become messages: `cmd_vel_auto`, `plan`, `surprise`, `imagination`, `memory`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from std_msgs.msg import Float32
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import to_path, to_stamp
 from wm_controller.nodes.imagination_outlet import ImaginationOutlet
+from wm_controller.nodes.memory_outlet import MemoryOutlet
 from wm_controller.planning.contract import Plan
 
 
@@ -34,6 +35,7 @@ class PlanOutlet:
         self._path = publisher(Path, 'plan', qos.COMMAND)
         self._surprise = publisher(Float32, 'surprise', qos.COMMAND)
         self.imagination = ImaginationOutlet(node, complain)
+        self.memory = MemoryOutlet(node)
 
     def send(self, plan: Plan) -> None:
         """Send the command of a plan, stamped as its image, then what it imagined."""
@@ -43,6 +45,8 @@ class PlanOutlet:
         if np.isfinite(plan.surprise):
             self._surprise.publish(Float32(data=float(plan.surprise)))
         self.imagination.planned(plan)
+        if len(plan.path):
+            self.memory.show(plan.stamp, plan.path[0])
 
     def halt(self) -> None:
         """Command zero, stamped now: it is no view of the world that asks for it."""

@@ -101,13 +101,13 @@ class Pilot:
         self._stall.reset()
 
     def reset(self) -> None:
-        """Forget the past, the goal included."""
+        """Forget the past, the goal included; but not the places that the wayfinder knows."""
         self.estimator.reset()
         self.memory.clear()
         self._goal = None
         self._lower = LowerLevel(self.imagination, self.config, self._seed, self._clock)
         if self.wayfinder is not None:
-            self.wayfinder = Wayfinder(self.bundle)
+            self.wayfinder.restart()
         self._start_anew()
 
     def set_goal(self, goal: Goal | None) -> None:

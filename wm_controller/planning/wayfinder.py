@@ -4,14 +4,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import hashlib
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 import torch
-from torch import Tensor
+from torch import nn, Tensor
 
+from wm_controller.memory.map_file import load_map, save_map
 from wm_controller.memory.place_map import PlaceMap
 from wm_controller.memory.ways import Reach
 from wm_controller.planning.estimator import Estimate
@@ -47,10 +50,38 @@ class Wayfinder:
         self._head: GoalPoseHead | None = bundle.model.goal_pose
         self._speed = bundle.spec.action_limits[1]
         self.map = PlaceMap(bundle.spec.architecture.latent)
+        self._digest = _digest(bundle.model.encoder)
         self._reach: Reach | None = None
         self._reach_of: tuple[float, float] | None = None
         self._reach_at = -math.inf
         self.route: list[int] = []  # places that lie ahead, for people to see
+
+    def save(self, path: Path) -> int:
+        """Write the map to a file, whole or not at all; how many places. Raises InputError."""
+        save_map(path, self.map, self._digest)
+        return len(self.map.places)
+
+    def load(self, path: Path) -> int:
+        """Go on with the map of a file; how many places. Raises InputError and changes nothing."""
+        self.map = load_map(path, self._digest)
+        self._forget_route()
+        return len(self.map.places)
+
+    def forget(self) -> int:
+        """Forget every place; how many there were."""
+        count = len(self.map.places)
+        self.map = PlaceMap(self.map.places.width)
+        self._forget_route()
+        return count
+
+    def restart(self) -> None:
+        """Keep the map when time or odometry begin anew: where the robot is must be found out."""
+        self.map.restart()
+        self._forget_route()
+
+    def _forget_route(self) -> None:
+        self._reach, self._reach_of, self._reach_at = None, None, -math.inf
+        self.route = []
 
     def observe(self, estimate: Estimate) -> None:
         """Take in a frame."""
@@ -132,6 +163,14 @@ class Wayfinder:
         if len(self.route) > 1:
             self.map.blocked(self.route[0], self.route[1], now)
             self._reach_at = -math.inf
+
+
+def _digest(encoder: nn.Module) -> str:
+    """Of the weights that say what places look like: a map is of use to no others."""
+    found = hashlib.sha256()
+    for name, value in sorted(encoder.state_dict().items()):
+        found.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _restored(picture: bytes, height: int, width: int) -> NDArray[np.uint8]:
