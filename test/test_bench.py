@@ -97,6 +97,20 @@ def test_the_peer_is_scored_by_our_cost_of_the_same_rollout(bundle):
     assert np.allclose(stepwise.nearest, at_once.nearest, atol=1e-4)
 
 
+def test_the_map_of_places_is_timed_as_it_grows(capsys, monkeypatch):
+    from wm_controller.evaluation import bench_places
+
+    monkeypatch.setattr(bench_places.bench_places, '__defaults__', ((100, 2000),))
+    code, result, _ = bench(capsys, '--only', 'places', '--calls', '10')
+    assert code == 0
+    small, large = result['places']
+    assert (small['places'], large['places']) == (100, 2000)
+    assert large['ways'] == 2 * 2000 - 45 - 45  # a grid, 45 wide
+    for name in ('search', 'take_in', 'route', 'save', 'load'):
+        assert large[name]['p50_ms'] > 0
+    assert large['file_mb'] > 10 * small['file_mb']
+
+
 def test_guardrail_and_relay_are_timed_in_one_run(capsys):
     pytest.importorskip('rclpy', reason='needs rclpy')
     code, result, error = bench(capsys, '--only', 'guardrail', '--samples', '30')

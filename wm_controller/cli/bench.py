@@ -11,7 +11,7 @@ import typer
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
-PARTS = ('planner', 'guardrail', 'memory', 'training')
+PARTS = ('planner', 'guardrail', 'places', 'memory', 'training')
 
 
 @reports_errors
@@ -52,6 +52,12 @@ def bench(
 
             advance(0, description='guardrail')
             result['guardrail'] = bench_guardrail(samples)
+            advance()
+        if 'places' in only:
+            from wm_controller.evaluation.bench_places import bench_places
+
+            advance(0, description='places')
+            result['places'] = bench_places(calls)
             advance()
         memory: dict[str, Any] = {}
         if 'memory' in only:
@@ -144,6 +150,13 @@ def _other_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
         rows.append(('guardrail, over topics', *_times(guardrail['guardrail']),
                      f'{guardrail["ratio_p50"]:.2f} x and {guardrail["ratio_p99"]:.2f} x a bare '
                      f'relay ({relay[0]}, {relay[1]})'))
+    for row in result.get('places', []):
+        rows += [
+            (f'recognise one of {row["places"]} places', *_times(row['search']), ''),
+            ('  take in a frame', *_times(row['take_in']), ''),
+            ('  route', *_times(row['route']),
+             f'saved in {row["save"]["p50_ms"]:.0f} ms, {row["file_mb"]:.0f} MB'),
+        ]
     training = result.get('training')
     if training:
         rows.append(('training', f'{training["frames_per_s"]:.0f} frames/s', '', ''))
