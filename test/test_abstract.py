@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import quiet, TINY, tiny_bundle
+from tiny_training import quiet, stop_part_at, TINY, tiny_bundle
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -95,24 +95,9 @@ def test_adding_it_changes_no_other_weight_and_no_other_gate(data, plain, tmp_pa
 
 
 def test_a_stopped_run_resumes_to_exactly_the_same(data, plain, tmp_path, monkeypatch):
-    import wm_controller.training.part as module
-
     train_part([data], options(plain, tmp_path / 'through.safetensors'), AbstractPart, quiet)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(progress, fraction, terms):
-        if progress.iteration == 4:
-            raise Stopped
-
-    ticks = iter(range(10 ** 9))
     broken = options(plain, tmp_path / 'broken.safetensors', checkpoint_every_s=0.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, 'time', type('Time', (), {
-            'monotonic': staticmethod(lambda: 2.0 * next(ticks))}))
-        with pytest.raises(Stopped):
-            train_part([data], broken, AbstractPart, stop)
+    stop_part_at(4, monkeypatch, lambda stop: train_part([data], broken, AbstractPart, stop))
     train_part([data], broken, AbstractPart, quiet)
     assert equal(weights(tmp_path / 'through.safetensors', True), weights(broken.output, True))
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import quiet, TINY, tiny_bundle
+from tiny_training import quiet, stop_part_at, TINY, tiny_bundle
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -113,24 +113,9 @@ def test_a_bundle_without_one_says_how_to_add_it(plain):
 
 def test_a_stopped_run_resumes_to_exactly_the_decoder_of_one_that_ran_through(
         data, plain, tmp_path, monkeypatch):
-    import wm_controller.training.part as module
-
     train_decoder([data], options(plain, tmp_path / 'through.safetensors'), quiet)
-
-    class Stopped(Exception):
-        pass
-
-    def stop(progress, fraction, terms):
-        if progress.iteration == 4:
-            raise Stopped
-
-    ticks = iter(range(10 ** 9))
     broken = options(plain, tmp_path / 'broken.safetensors', checkpoint_every_s=0.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(module, 'time', type('Time', (), {
-            'monotonic': staticmethod(lambda: 2.0 * next(ticks))}))
-        with pytest.raises(Stopped):
-            train_decoder([data], broken, stop)
+    stop_part_at(4, monkeypatch, lambda stop: train_decoder([data], broken, stop))
     assert part_checkpoint(broken.output, 'decoder').exists() and not broken.output.exists()
     with pytest.raises(InputError, match='--restart'):
         train_decoder([data], replace(broken, gradient=0.1), quiet)

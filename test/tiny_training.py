@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Models and training runs of seconds, for tests: small, few steps, nothing said."""
 
+import pytest
+
+from wm_controller.training import part
 from wm_controller.training.loop import train
 from wm_controller.training.options import TrainingOptions
 from wm_controller.world_model.spec import Architecture
@@ -24,3 +27,23 @@ def tiny_bundle(path, data):
     """Train TINY for a few steps, without goal pictures and decoder; returns the path."""
     train([data], tiny_options(path.parent, TINY, 20, output=path), quiet)
     return path
+
+
+def stop_part_at(iteration, monkeypatch, run):
+    """Call `run(report)`, the training of a part, and stop it there as a session may be stopped.
+
+    Its clock makes it say and keep where it stands at every iteration.
+    """
+    class Stopped(Exception):
+        pass
+
+    def stop(progress, fraction, terms):
+        if progress.iteration == iteration:
+            raise Stopped
+
+    ticks = iter(range(10 ** 9))
+    with monkeypatch.context() as patch:
+        patch.setattr(part, 'time', type('Time', (), {
+            'monotonic': staticmethod(lambda: 2.0 * next(ticks))}))
+        with pytest.raises(Stopped):
+            run(stop)
