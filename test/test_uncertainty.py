@@ -127,13 +127,13 @@ def test_the_planner_draws_futures_that_all_candidates_of_a_plan_share(model):
     state, actions = torch.randn(1, 32), np.zeros((5, 12, 2))
     goal = np.array([1.0, 0.0])
     future = imagination(state, actions, goal, imagination.draw(12))
-    assert future.clearance.shape == (2, 5, 6, 15) and future.time_to_reach.shape == (2, 5, 6)
+    assert future.nearest.shape == (2, 5, 6) and future.time_to_reach.shape == (2, 5, 6)
     # The same actions for all candidates: any difference would be luck of the draw.
-    assert np.allclose(future.clearance, future.clearance[:, :1], rtol=1e-2)
-    assert not np.allclose(future.clearance[0], future.clearance[1])
+    assert np.allclose(future.nearest, future.nearest[:, :1], rtol=1e-2)
+    assert not np.allclose(future.nearest[0], future.nearest[1])
     expected = imagination(state, actions, goal)
-    assert len(expected.clearance) == 1
-    assert not np.allclose(expected.clearance[0], future.clearance[0])
+    assert len(expected.nearest) == 1
+    assert not np.allclose(expected.nearest[0], future.nearest[0])
     assert future.disagreement.shape == (5,) and (future.disagreement > 0).all()
     assert not torch.equal(imagination.draw(12), imagination.draw(12))
 
@@ -143,7 +143,7 @@ def test_without_ensemble_and_variable_nothing_is_claimed_about_them():
                      architecture=dataclasses.replace(FULL, ensemble=1, latent_variable=0))
     imagination = Imagination(WorldModel(spec).eval())
     future = imagination(torch.randn(1, 32), np.zeros((4, 12, 2)), None, imagination.draw(12))
-    assert len(future.clearance) == 1 and (future.disagreement == 1).all()
+    assert len(future.nearest) == 1 and (future.disagreement == 1).all()
 
 
 @pytest.mark.parametrize('changes', [{'ensemble': 0}, {'ensemble': 99}, {'latent_variable': -1}])
