@@ -52,6 +52,7 @@ class Driver:
         if self.goal is None:
             return Plan(stamp)
         return Plan(stamp, v=SPEED, path=np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]),
+                    far_path=np.array([[0.0, 0.0, 0.0], [0.8, 0.1, 0.0], [1.6, 0.3, 0.0]]),
                     state='planning', goal_distance=1.5, surprise=0.3)
 
     def admitted(self, stamp, v, w):
@@ -71,6 +72,7 @@ class Rig:
         self.figures = probe.listen(
             DiagnosticArray, '/diagnostics', keep=lambda m: values_of(m.status[0]))
         self.paths = probe.listen(Path, 'plan')
+        self.far_paths = probe.listen(Path, 'plan_far')
         self.surprises = probe.listen(Float32, 'surprise')
         self.node = ControllerNode(
             make or (lambda settings: (self.driver, 'double', 0.2)), context=probe.context,
@@ -168,6 +170,7 @@ def test_goal_and_images_become_commands_with_the_stamps_of_the_images(rig):
     assert (rig.driver.goal.x, rig.driver.goal.y, rig.driver.goal.yaw) == (3.0, 1.0, None)
     rig.probe.until(lambda: rig.paths and rig.surprises, what='plan and surprise')
     assert rig.paths[-1].header.frame_id == 'odom'
+    assert [pose.pose.position.x for pose in rig.far_paths[-1].poses] == [0.0, 0.8, 1.6]
     assert rig.surprises[-1].data == pytest.approx(0.3)
     rig.probe.until(lambda: rig.state() == 'planning', what='the state')
     values = values_of(rig.statuses[-1])

@@ -155,11 +155,12 @@ def test_the_pilot_follows_subgoals_until_it_is_near_the_goal(bundles):
         found = pilot.plan(0.1 * i + 0.03, 10.0)
         assert found.state == 'planning' and np.isfinite([found.v, found.w]).all()
         outlooks.append(pilot._upper.outlook)
+        assert found.far_path is outlooks[-1].poses
     # A new one every 0.8 s; in between the same one, due sooner and sooner.
     assert len({id(each) for each in outlooks}) == 2
     assert outlooks[0] is outlooks[7] and outlooks[8] is outlooks[11]
     pilot.set_goal(PoseGoal(1.0, 0.0))
-    pilot.plan(1.2, 10.0)
+    assert pilot.plan(1.2, 10.0).far_path is None
     assert pilot._upper.outlook is None
 
 

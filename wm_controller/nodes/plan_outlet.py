@@ -1,6 +1,10 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Where plans become messages: `cmd_vel_auto`, `plan`, `surprise`, `imagination`, `memory`."""
+"""
+Where plans become messages.
+
+`cmd_vel_auto`, `plan`, `plan_far` (of the upper level), `surprise`, `imagination`, `memory`.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,7 @@ class PlanOutlet:
         publisher = node.create_lifecycle_publisher
         self._command = publisher(TwistStamped, 'cmd_vel_auto', qos.COMMAND)
         self._path = publisher(Path, 'plan', qos.COMMAND)
+        self._far_path = publisher(Path, 'plan_far', qos.COMMAND)
         self._surprise = publisher(Float32, 'surprise', qos.COMMAND)
         self.imagination = ImaginationOutlet(node, complain)
         self.memory = MemoryOutlet(node)
@@ -42,6 +47,8 @@ class PlanOutlet:
         self._publish_command(plan.stamp, plan.v, plan.w)
         if len(plan.path) and self._path.get_subscription_count():
             self._path.publish(to_path(plan.stamp, plan.path, self.odom_frame, self.step_s))
+        if plan.far_path is not None and self._far_path.get_subscription_count():
+            self._far_path.publish(to_path(plan.stamp, plan.far_path, self.odom_frame, 0.0))
         if np.isfinite(plan.surprise):
             self._surprise.publish(Float32(data=float(plan.surprise)))
         self.imagination.planned(plan)

@@ -62,7 +62,7 @@ class Plan:
     `stamp` is that of the observation planned from; `path` (T + 1, 3) and `candidates`
     (M, T + 1, 3) are imagined poses, `imagined` is what pictures are made of; `state` is idle,
     planning, reached, lost or unreachable; `cost` is infinite where no candidate kept every
-    constraint and the robot falls back.
+    constraint and the robot falls back. `far_path` (M, 3): where the upper level means to go.
     """
 
     stamp: float
@@ -70,6 +70,7 @@ class Plan:
     w: float = 0.0
     path: Floats = field(default_factory=lambda: np.zeros((0, 3)))
     candidates: Floats | None = None
+    far_path: Floats | None = None
     state: str = 'idle'
     plan_s: float = 0.0
     rounds: int = 0

@@ -337,8 +337,10 @@ class Pilot:
         pending = Pending(self.estimator.mean_command(
             estimate.stamp - config.command_delay_s, estimate.stamp + latency),
             latency / period if config.compensate_latency else 0.0)
-        meant = self._upper.meant(estimate.stamp) if (
-            self._upper is not None and situation.subgoal is not None) else None
+        above = self._upper if situation.subgoal is not None else None
+        meant = above.meant(estimate.stamp) if above else None
+        if above and above.outlook:
+            stopped = replace(stopped, far_path=above.outlook.poses)
         course = self._lower.plan(estimate.state, situation, self.memory, pending, now, deadline,
                                   meant, picture)
         if not np.isfinite(course.cost):
