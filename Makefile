@@ -81,8 +81,11 @@ ablation-collapse: $(READY) ## train every way against collapse for equal time; 
 	$(WM) benchmark collapse data/collapse.h5 --held-out data/held_out.h5 -o data/collapse \
 	  $(COLLAPSE_ARGS)
 
-# 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes.
+# 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes. Then
+# sequences twice as long, for memory; goal pictures, upper level and decoder; and surprise.
 INDOOR_MINUTES ?= 240
+INDOOR_LONG_MINUTES ?= 75
+INDOOR_DATA = data/indoor_1.h5 data/indoor_11.h5 data/indoor_12.h5
 
 indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of driving, then hours
 	@.ci/system-packages drive
@@ -90,8 +93,11 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 	test -e data/indoor_1.h5 || $(WM) collect --rooms 400 --steps 400 --seed 1 -o data/indoor_1.h5
 	test -e data/indoor_11.h5 || $(WM) collect --rooms 400 --steps 400 --seed 11 -o data/indoor_11.h5
 	test -e data/indoor_12.h5 || $(WM) collect --rooms 600 --steps 250 --seed 12 -o data/indoor_12.h5
-	$(WM) train data/indoor_1.h5 data/indoor_11.h5 data/indoor_12.h5 -o models/indoor.safetensors \
-	  --minutes $(INDOOR_MINUTES)
+	test -e data/short.done || $(WM) train $(INDOOR_DATA) -o data/short.safetensors \
+	  --minutes $(INDOOR_MINUTES) --goal-picture-minutes 0 --abstract-minutes 0 --decoder-minutes 0
+	@touch data/short.done
+	$(WM) train $(INDOOR_DATA) -o models/indoor.safetensors --from data/short.safetensors \
+	  --window 32 --batch 16 --minutes $(INDOOR_LONG_MINUTES) --goal-picture-minutes 80
 	$(WM) evaluate models/indoor.safetensors --family training --seed 77 --episodes 60 --record data/drives.h5
 	$(WM) train data/drives.h5 -o models/indoor.safetensors --calibrate models/indoor.safetensors
 
