@@ -153,6 +153,9 @@ def test_it_hears_what_the_guardrail_lets_through(rig, probe, stamped):
     probe.until(publisher.get_subscription_count, what='the controller on cmd_vel')
     message = TwistStamped() if stamped else Twist()
     if stamped:
+        message.header.stamp = to_stamp(rig.now() + 5.0)
+        message.twist.linear.x = 0.3
+        publisher.publish(message)  # of another clock: not believed
         message.header.stamp = to_stamp(rig.now())
     (message.twist if stamped else message).linear.x = 0.125
     publisher.publish(message)

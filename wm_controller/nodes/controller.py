@@ -188,6 +188,8 @@ class ControllerNode(ManagedNode):
             return
         if isinstance(message, TwistStamped):
             stamp, twist = seconds(message.header.stamp, 'cmd_vel'), message.twist
+            if stamp > self._now() + FUTURE_S:  # nothing would be in force until then
+                raise MessageError(f'cmd_vel: its stamp is {stamp - self._now():.3g} s ahead')
         else:
             stamp, twist = self._now(), message
         self._loop.on_admitted(stamp, twist.linear.x, twist.angular.z)
