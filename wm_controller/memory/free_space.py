@@ -34,6 +34,7 @@ class FreeSpaceParameters:
     limit: float = 3.0
     occupied_above: float = 0.7
     free_below: float = -0.4
+    unknown_below: float = 0.1
     half_life_s: float = 45.0
     felt_half_life_s: float = 10.0
     unknown_cost: float = 2.0
@@ -156,6 +157,17 @@ class FreeSpace:
         """Return whether points (..., 2) lie where the robot has seen or been, and found room."""
         rows, columns = self._cells_of(points)
         return np.asarray(self._evidence[rows, columns] < self.parameters.free_below)
+
+    def cells_known(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Floats]:
+        """Return which cells (R, C) are free, which unknown, and their middles (R, C, 2).
+
+        Middles are in odom.
+        """
+        p = self.parameters
+        along = (np.arange(self.cells) + 0.5) * p.resolution
+        x, y = np.meshgrid(self._origin[0] + along, self._origin[1] + along)
+        return (self._evidence < p.free_below, np.abs(self._evidence) < p.unknown_below,
+                np.stack([x, y], -1))
 
     def cost_to_go(self, goal: Floats) -> 'CostToGo':
         """Return the length of the best way to `goal` (2,) through what is known, in odom.
