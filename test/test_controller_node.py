@@ -26,7 +26,7 @@ from wm_controller.nodes import qos
 from wm_controller.nodes.controller import ControllerNode
 from wm_controller.nodes.conversions import seconds, to_odometry, to_stamp
 from wm_controller.nodes.images import to_compressed, to_image
-from wm_controller.planning.contract import Plan
+from wm_controller.planning.contract import ExploreGoal, Plan
 
 PICTURE = np.full((24, 32, 3), 90, np.uint8)
 SPEED = 0.25
@@ -477,3 +477,16 @@ def test_places_that_cannot_be_remembered_are_answered_with_the_remedy(
     rig.show(5)
     answer = probe.call('/controller/remember')
     assert not answer.success and line in answer.message
+
+
+def test_exploring_is_asked_for_and_refused_where_it_cannot_be_done(rig, probe):
+    rig = rig().ready()
+    answer = probe.call('/controller/explore')
+    assert not answer.success and 'cannot explore' in answer.message
+    rig.driver.explores = True
+    answer = probe.call('/controller/explore')
+    assert answer.success
+    rig.show(100, stop=lambda: rig.driver.goal is not None)
+    assert rig.driver.goal == ExploreGoal()
+    probe.until(lambda: rig.statuses and values_of(rig.statuses[-1])['goal'] == 'explore',
+                what='the status')

@@ -9,6 +9,7 @@ import pytest
 
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.memory.frontiers import frontiers
+from wm_controller.planning.exploration import Explorer
 
 BEARINGS = np.deg2rad(np.linspace(42, -42, 15))
 ROOM = 0.18
@@ -74,3 +75,47 @@ def test_they_are_free_have_room_and_can_be_reached(clearance, yaw):
     assert (memory.clearance_at(places) >= ROOM).all()
     worth = [each.worth for each in found]
     assert worth == sorted(worth, reverse=True) and all(np.isfinite(each.way_m) for each in found)
+
+
+def corridor():
+    """Driven for four metres, walls on both sides, open at both ends."""
+    memory = FreeSpace(ROOM)
+    for x in np.arange(0.0, 4.01, 0.1):
+        memory.occupy_track(0.0, np.array([x, 0.0, 0.0]))
+        for y in (-1, 1):
+            memory.block(0.0, np.array([x, 0.0, 0.0]), y * np.pi / 2)
+    return memory
+
+
+def test_an_explorer_keeps_to_a_frontier_until_it_has_looked_beyond():
+    memory, explorer = corridor(), Explorer(ROOM)
+    target = explorer.target(memory, np.array([2.6, 0.0, 0.0]), 0.0)
+    assert target[0] > 3.0
+    for i in range(5):  # nearer to the other end by now, but it has set its mind on this one
+        assert explorer.target(memory, np.array([1.0, 0.0, 0.0]), 1.0 + i) is target
+    other = explorer.target(memory, np.array([target[0] - 0.3, 0.0, 0.0]), 7.0)
+    assert other is not target
+
+
+def test_what_cannot_be_driven_to_is_left_alone_for_a_while():
+    memory, explorer = corridor(), Explorer(ROOM)
+    here = np.array([2.6, 0.0, 0.0])
+    first = explorer.target(memory, here, 0.0)
+    explorer.give_up(1.0)
+    second = explorer.target(memory, here, 1.1)
+    assert second is None or np.hypot(*(second - first)) > 0.9
+    explorer.give_up(2.0)
+    again = explorer.target(memory, here, 70.0)
+    assert again == pytest.approx(first)
+
+
+def test_where_nothing_is_left_it_says_so_and_looks_again_later():
+    memory = FreeSpace(ROOM)
+    for yaw in np.deg2rad(np.arange(0, 360, 30)):
+        seen([0, 0, yaw], np.full(15, 1.5), memory)
+    explorer, here = Explorer(ROOM), np.zeros(3)
+    assert explorer.target(memory, here, 0.0) is None
+    memory.clear()
+    corridor_again = corridor()
+    assert explorer.target(corridor_again, np.array([2.0, 0.0, 0.0]), 0.5) is None
+    assert explorer.target(corridor_again, np.array([2.0, 0.0, 0.0]), 3.0) is not None

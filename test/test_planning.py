@@ -14,6 +14,7 @@ from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning import objectives, recovery
 from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import PilotConfig, RobotLimits, SolverConfig
+from wm_controller.planning.contract import ExploreGoal
 from wm_controller.planning.imagination import Future
 from wm_controller.planning.pilot import ImageGoal, Observation, Pilot, PoseGoal
 from wm_controller.safety.geometry import integrate
@@ -247,6 +248,23 @@ def test_a_picture_that_resembles_nothing_is_called_lost_and_not_driven_to(bundl
         pilot._goal.scale = 5.0
         states.append(pilot.plan(0.1 * i + 0.05, 0.01).state)
     assert states[-1] == 'lost'
+
+
+def test_it_explores_until_nothing_is_left(bundle):
+    pilot = Pilot(bundle)
+    assert pilot.explores
+    pilot.set_goal(ExploreGoal())
+    states = set()
+    for i in range(10):
+        observe(pilot, 0.1 * i, np.array([0.02 * i, 0.0, 0.0]))
+        plan = pilot.plan(0.1 * i + 0.05, 1.0)
+        assert np.isfinite([plan.v, plan.w]).all()
+        states.add(plan.state)
+    assert states <= {'planning', 'reached'}
+    # A room that is known all over: there is nowhere left to look.
+    pilot._explorer.target = lambda *_: None
+    plan = pilot.plan(1.2, 1.0)
+    assert (plan.v, plan.w, plan.state) == (0.0, 0.0, 'reached')
 
 
 def test_held_up_for_a_while_it_remembers_the_spot_and_backs_off(bundle):

@@ -44,7 +44,7 @@ from wm_controller.nodes.odometry_buffer import OdometryBuffer
 from wm_controller.nodes.places_service import forget, remember
 from wm_controller.nodes.plan_outlet import PlanOutlet
 from wm_controller.nodes.report import Complaints, to_diagnostics
-from wm_controller.planning.contract import ImageGoal, PoseGoal
+from wm_controller.planning.contract import ExploreGoal, Goal, ImageGoal, PoseGoal
 
 MONITOR_PERIOD_S = 0.1
 CLOCK_GRACE_S = 2.0
@@ -82,6 +82,7 @@ class ControllerNode(ManagedNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._outlet = PlanOutlet(self, self._now, self._complaints)
         self.create_service(Trigger, '~/cancel', self._on_cancel)
+        self.create_service(Trigger, '~/explore', self._on_explore)
         self.create_service(Trigger, '~/remember', functools.partial(self._on_places, remember))
         self.create_service(Trigger, '~/forget', functools.partial(self._on_places, forget))
         self.create_timer(MONITOR_PERIOD_S, self._monitor,
@@ -209,7 +210,7 @@ class ControllerNode(ManagedNode):
                                'add that with `wm train DATA --goal-pictures-of`')
         self._drive_to(ImageGoal(image), f'image {image.shape[1]}x{image.shape[0]}')
 
-    def _drive_to(self, goal: PoseGoal | ImageGoal, name: str) -> None:
+    def _drive_to(self, goal: Goal, name: str) -> None:
         if self._loop is None:
             raise MessageError(f'the controller is {self.state_label}: goal {name} is not taken')
         self._goal = name
@@ -222,6 +223,17 @@ class ControllerNode(ManagedNode):
         self._goal = 'none'
         if self._loop is not None:
             self._loop.set_goal(None)
+        return response
+
+    def _on_explore(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            if not getattr(self._driver, 'explores', False):
+                raise MessageError(f'{self._model or "the controller"} cannot explore: it has no '
+                                   'sense of where there is room')
+            self._drive_to(ExploreGoal(), 'explore')
+            response.success, response.message = True, 'exploring, until nothing is left'
+        except MessageError as error:
+            response.success, response.message = False, str(error)
         return response
 
     def _on_places(self, order: Callable[[Any, str], str], _: Trigger.Request,

@@ -41,7 +41,12 @@ class ImageGoal:
     image: NDArray[np.uint8]
 
 
-Goal = PoseGoal | ImageGoal
+@dataclass(frozen=True)
+class ExploreGoal:
+    """Nowhere in particular: to wherever more would be seen, until nothing is left."""
+
+
+Goal = PoseGoal | ImageGoal | ExploreGoal
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class GoalEstimate:
             self._compare = goal_pose_head(estimator.model)
             self.picture, self.pixels = estimator.encode(goal.image)
             self.scale = self.view_scale = float('inf')
-        else:
+        elif isinstance(goal, PoseGoal):
             self.place, self.yaw = np.array([goal.x, goal.y]), goal.yaw
 
     def update(self, estimate: Estimate) -> None:

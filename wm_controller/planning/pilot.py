@@ -15,6 +15,7 @@ from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import (
+    ExploreGoal,
     Goal,
     ImageGoal,
     Imagined,
@@ -23,6 +24,7 @@ from wm_controller.planning.contract import (
     PoseGoal,
 )
 from wm_controller.planning.estimator import Estimate, Estimator
+from wm_controller.planning.exploration import Explorer
 from wm_controller.planning.film import Film
 from wm_controller.planning.goal_estimate import GoalEstimate
 from wm_controller.planning.hierarchy import UpperLevel
@@ -89,6 +91,7 @@ class Pilot:
         self._on_map: Floats | None = None  # of a goal pose, so that it stays when odometry drifts
         self._found: Floats | None = None  # of a goal picture, among places seen before
         self._found_at = -math.inf
+        self._explorer = Explorer(self.config.footprint.reach)
         self._back_off_until = -math.inf
         self._no_way_since: float | None = None
         self._doubted_at = -math.inf
@@ -126,6 +129,11 @@ class Pilot:
     def takes_pictures(self) -> bool:
         """Whether the model can tell where a goal picture was taken."""
         return self.bundle.model.goal_pose is not None
+
+    @property
+    def explores(self) -> bool:
+        """Whether the model sees where there is room, so that it can go and look for more."""
+        return self.config.use_memory and len(self._bearings) > 0
 
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
@@ -179,24 +187,27 @@ class Pilot:
 
     def _towards(self, goal: GoalEstimate, estimate: Estimate, now: float,
                  deadline: float) -> Plan:
-        place = self._place_of(goal, now)
+        exploring = isinstance(goal.goal, ExploreGoal)
+        place = self._place_of(goal, estimate, now)
         stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
         if goal.picture is not None and now < self._look_until:
             return self._looking(stopped)
         if place is None:
-            return replace(stopped, state='planning')
+            return replace(stopped, state='reached' if exploring else 'planning')
         distance = float(np.hypot(*(place - estimate.pose[:2])))
         stopped = replace(stopped, goal_distance=distance)
-        arrived = self._arrived(goal, distance, estimate, now)
+        arrived = None if exploring else self._arrived(goal, distance, estimate, now)
         if arrived is not None:
             return replace(stopped, **arrived)
-        if self._found is None and self._lost(goal, now):
+        if self._found is None and not exploring and self._lost(goal, now):
             if self._look_round(goal, now):
                 return self._looking(stopped)
             return replace(stopped, state='lost')
         situation = self._situation(estimate, place, now)
         if self._unreachable(situation, now):
-            return replace(stopped, state='unreachable')
+            if not exploring:
+                return replace(stopped, state='unreachable')
+            self._explorer.give_up(now)
         if self._no_way_since is not None:
             situation = replace(situation, way=None)  # as the crow flies, while it looks again
         if now < self._back_off_until:
@@ -211,6 +222,7 @@ class Pilot:
             self._way_at = -math.inf
             if self.wayfinder is not None:
                 self.wayfinder.held_up(now)
+            self._explorer.give_up(now)
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
         if self._upper is not None and distance > self.config.hierarchy.flat_within:
@@ -218,8 +230,10 @@ class Pilot:
                                                self.memory, deadline, self._clock)
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
 
-    def _place_of(self, goal: GoalEstimate, now: float) -> Floats | None:
+    def _place_of(self, goal: GoalEstimate, estimate: Estimate, now: float) -> Floats | None:
         """Where (2,) in odom the goal is, by what is seen or else by what is remembered."""
+        if isinstance(goal.goal, ExploreGoal):
+            return self._explorer.target(self.memory, estimate.pose, now)
         if self.wayfinder is None or goal.known and self._on_map is None:
             self._found = None
             return goal.place
