@@ -164,6 +164,15 @@ def test_the_pilot_follows_subgoals_until_it_is_near_the_goal(bundles):
     assert pilot._upper.outlook is None
 
 
+def test_warmed_up_it_remembers_nothing_of_that_and_maps_what_comes(bundles):
+    pilot = Pilot(bundles[0], PilotConfig(hierarchical=True))
+    pilot.warm_up()
+    assert len(pilot.wayfinder.map.places) == 0
+    for i in range(20):
+        see(pilot, 0.1 * i, 0.1 * i)
+    assert pilot.wayfinder.map.located and len(pilot.wayfinder.map.places) == 4
+
+
 def test_the_same_seed_and_frames_give_the_same_commands(bundles):
     def drive():
         pilot = Pilot(bundles[0], PilotConfig(hierarchical=True), seed=4)

@@ -16,19 +16,15 @@ import signal
 import time
 from typing import Any, TYPE_CHECKING
 
-import numpy as np
-
 from wm_controller.errors import InputError
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.tasks import make_task, TaskSpec
-from wm_controller.planning.contract import Observation, PoseGoal
 
 if TYPE_CHECKING:
     from wm_controller.evaluation.episodes import LoopSettings, PolicyFactory
     from wm_controller.evaluation.policy import Policy
     from wm_controller.evaluation.records import Task
-    from wm_controller.planning.pilot import Pilot
     from wm_controller.safety.guard import Guard
     from wm_controller.simulation.simulator import RobotSpec, Simulator
     from wm_controller.world_model.bundle import Bundle
@@ -197,18 +193,8 @@ def make_pilot(
     )
     # A core shared with other drives is not the robot's: only work counts against the deadline.
     pilot = Pilot(_bundle(model), without(config, parts_left_out), clock=time.thread_time)
-    _warm_up(pilot)
+    pilot.warm_up()
     return pilot
-
-
-def _warm_up(pilot: Pilot) -> None:
-    """Let it plan on grey images: the first plans are slow, on a robot before it starts."""
-    grey = np.full((240, 320, 3), 127, np.uint8)
-    pilot.set_goal(PoseGoal(1.0, 0.0))
-    for stamp in (1.0, 1.1, 1.2):
-        pilot.observe(Observation(stamp, grey, np.zeros(3), np.zeros(2)))
-        pilot.plan(stamp, deadline_s=1.0)
-    pilot.reset()
 
 
 @lru_cache(maxsize=2)

@@ -41,6 +41,7 @@ __all__ = ['Goal', 'ImageGoal', 'Observation', 'Pilot', 'Plan', 'PoseGoal']
 Floats = NDArray[np.float64]
 MIN_PLAN_S = 0.005
 STANDING_M_S = 0.03
+WARM_UP_CYCLES = 3
 
 
 class Pilot:
@@ -112,6 +113,18 @@ class Pilot:
         if self.wayfinder is not None:
             self.wayfinder.restart()
         self._start_anew()
+
+    def warm_up(self) -> None:
+        """Plan on grey images, and forget them: first plans are slow, and none is to be late."""
+        grey = np.full((*self.bundle.spec.image_size, 3), 127, np.uint8)
+        self.set_goal(PoseGoal(4.0, 0.0))
+        for cycle in range(WARM_UP_CYCLES):
+            stamp = 1.0 + 0.1 * cycle
+            self.observe(Observation(stamp, grey, np.zeros(3), np.zeros(2)))
+            self.plan(stamp, deadline_s=1.0)
+        if self.wayfinder is not None:
+            self.wayfinder.forget()
+        self.reset()
 
     def set_goal(self, goal: Goal | None) -> None:
         """Head for a goal from now on; None stops. What was seen is remembered.
