@@ -34,6 +34,7 @@ class WayfinderConfig:
     anew_s: float = 2.0  # after which a route is computed anew
     candidates: int = 8  # places that a goal picture is compared with
     sure: float = 0.25  # of where a goal picture was taken, to drive there
+    way_back: float = 0.15  # m and rad by which a view and its inverse may differ
     quality: int = 90  # of remembered pictures, as JPEG
 
 
@@ -102,12 +103,23 @@ class Wayfinder:
 
     @torch.no_grad()
     def _compare(self, pixels: Tensor, pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
-        """Poses (K, 3) of remembered pictures as seen from here, and their scales (K,) m."""
-        assert self._head is not None
+        """Poses (K, 3) of remembered pictures as seen from here, and their scales (K,) m.
+
+        The scale is infinite where there and back do not lead to the same place.
+        """
         height, width = pixels.shape[1:3]
         there = torch.from_numpy(np.stack([_restored(each, height, width) for each in pictures]))
-        x, y, cos, sin, log_scale = self._head(
-            pixels.expand(len(there), -1, -1, -1), there).double().unbind(-1)
+        here = pixels.expand(len(there), -1, -1, -1)
+        seen, scale = self._told(here, there)
+        back, back_scale = self._told(there, here)
+        # Walls that look alike are told apart so: what is no place seen twice has no way back.
+        off = compose(seen, back)
+        apart = np.hypot(off[:, 0], off[:, 1]) + np.abs(off[:, 2])
+        return seen, np.where(apart < self.config.way_back, np.maximum(scale, back_scale), np.inf)
+
+    def _told(self, here: Tensor, there: Tensor) -> tuple[Floats, Floats]:
+        assert self._head is not None
+        x, y, cos, sin, log_scale = self._head(here, there).double().unbind(-1)
         poses = torch.stack([x, y, torch.atan2(sin, cos)], -1)
         return poses.numpy(), log_scale.clamp(-4, 3).exp().numpy()
 
