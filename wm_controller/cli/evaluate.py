@@ -14,6 +14,7 @@ import typer
 
 from wm_controller.cli.common import emit, plain, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
+from wm_controller.planning.ablations import PARTS
 
 
 @reports_errors
@@ -56,8 +57,7 @@ def evaluate(
     ),
     without: list[str] | None = typer.Option(
         None, metavar='PART', help='Leave a part of the planner out, to see what it is worth: '
-        'ensemble, latent-variable, learned-cost, imagined-gap, space-memory, latency, cmd-vel, '
-        'upper-level or places; may be repeated.'
+        f'{", ".join(PARTS)}; may be repeated.'
     ),
     video: bool = typer.Option(False, '--video/--no-video', help='Film the first drives.'),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as JSON.'),

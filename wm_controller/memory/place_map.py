@@ -13,6 +13,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from wm_controller.memory.map_correction import fitted
 from wm_controller.memory.places import Places
@@ -234,7 +235,6 @@ class PlaceMap:
         recent = [each for each in self._fixes
                   if fix.stamp - each.stamp < 3 * p.agreeing * p.recognise_every_s]
         self._fixes = [each for each in recent if alike(each)] + [fix]
-        # One place seen twice from the same spot is one testimony, but not if it is all there is.
         if len(self._fixes) < p.agreeing:
             return
         self._fixes.clear()
@@ -305,8 +305,6 @@ def _spacing(poses: Floats) -> Floats:
 
     Of two that are nearest to each other only the later counts as crowded.
     """
-    from scipy.spatial import cKDTree
-
     points = np.column_stack([poses[:, :2], np.cos(poses[:, 2]), np.sin(poses[:, 2])])
     away, other = cKDTree(points).query(points, k=2)
     gap, nearest = away[:, 1].copy(), other[:, 1]

@@ -3,7 +3,6 @@
 """From images and odometry to the latent state, at any camera rate and with frames missing."""
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -208,13 +207,11 @@ class Estimator:
         return min(self._recent_surprise), min(self._recent_surprise)
 
 
-def _in_force(log: Iterable[tuple[float, float, float]], stamp: float) -> Floats:
-    command = (0.0, 0.0)
-    for t, v, w in log:
-        if t > stamp:
-            break
-        command = (v, w)
-    return np.array(command)
+def _in_force(log: deque[tuple[float, float, float]], stamp: float) -> Floats:
+    for t, v, w in reversed(log):
+        if t <= stamp:
+            return np.array([v, w])
+    return np.zeros(2)
 
 
 def _row(values: Floats) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning.candidates import arcs, shifted
 from wm_controller.planning.config import PilotConfig
-from wm_controller.planning.objectives import lost_turning, Situation, Subgoal, way_left
+from wm_controller.planning.objectives import lack_of_room, Situation, Subgoal, way_cost
 from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.safety.geometry import to_child
 from wm_controller.world_model.abstract import AbstractLevel, PARTS
@@ -147,17 +147,14 @@ class UpperLevel:
         poses = placed(torch.from_numpy(situation.pose), local.flatten(1, 2))
 
         w, places = config.weights, poses[..., :2]
-        left = torch.relu(way_left(places, situation) - 0.5 * config.goal_tolerance)
-        total = w.way * left.mean(-1) + w.final_way * left[:, -1]
-        total = total + w.heading * lost_turning(poses[:, -1], left[:, -1], situation, config)
-        gap = torch.from_numpy(memory.clearance_at(places.numpy())) - config.footprint.reach
-        lack = (1 - gap / config.comfort).clamp(0.0, 1.5)
-        total = total + config.hierarchy.near * (lack ** 2).mean(-1)
+        clearance = torch.from_numpy(memory.clearance_at(places.numpy()))
+        total = way_cost(poses, situation, config)
+        total = total + config.hierarchy.near * (lack_of_room(clearance, config) ** 2).mean(-1)
         # Memory is blurred by a cell or so, and the robot may stand close to something already.
         away = (places - torch.from_numpy(situation.pose[:2])).norm(dim=-1)
-        total[((gap < -BLURRED_M) & (away > config.footprint.reach)).any(-1)] = math.inf
-        imagined = level.gap(before, chosen)[..., 1].double() - config.footprint.reach
-        imagined_lack = (1 - imagined / config.comfort).clamp(0.0, 1.5)
+        inside = clearance < config.footprint.reach - BLURRED_M
+        total[(inside & (away > config.footprint.reach)).any(-1)] = math.inf
+        imagined_lack = lack_of_room(level.gap(before, chosen)[..., 1].double(), config)
         total = total + w.imagined_near * (imagined_lack ** 2).mean(-1)
         backwards = torch.relu(-way[:, :, -1, 0]).mean(-1) / (config.limits.max_v * self.chunk_s)
         costs: Floats = (total + w.reverse * backwards).numpy()

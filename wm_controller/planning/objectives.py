@@ -81,11 +81,7 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     actions = future.actions
     poses = placed(torch.from_numpy(situation.pose), future.poses)
     places = poses[:, 1:, :2]
-    way = way_left(places, situation)
-    # A place within the tolerance is as good as the goal: no dithering around it.
-    way = torch.relu(way - 0.5 * config.goal_tolerance)
-    total = w.way * way.mean(-1) + w.final_way * way[:, -1]
-    total = total + w.heading * lost_turning(poses[:, -1], way[:, -1], situation, config)
+    total = way_cost(poses[:, 1:], situation, config)
     if situation.subgoal is not None:
         total = (1 - config.hierarchy.trust) * total + config.hierarchy.trust * _subgoal_missed(
             future, poses, situation, config)
@@ -95,16 +91,14 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
         if time_s is not None and weight:
             total = total + weight * config.limits.max_v * time_s.mean((0, -1))
 
-    gap = look_up(memory.clearance_at, places, SLOPE_M) - config.footprint.reach
-    lack = (1 - gap / config.comfort).clamp(0.0, 1.5)
+    lack = lack_of_room(look_up(memory.clearance_at, places, SLOPE_M), config)
     total = total + w.near * (lack ** 2).mean(-1) * 0.3
     speed = torch.relu(actions[..., 0]) / config.limits.max_v
     total = total + w.fast_near * (lack * speed).mean(-1) * 0.3
 
     # What the model imagines counts less the further ahead it is.
     trust = 1.0 / (1.0 + 0.15 * future.steps)
-    imagined_gap = future.nearest - config.footprint.reach
-    imagined_lack = (1 - imagined_gap / config.comfort).clamp(0.0, 1.5)
+    imagined_lack = lack_of_room(future.nearest, config)
     total = total + w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
     # Where the ensemble differs more than it usually does, the model was never taught.
     total = total + w.disagreement * torch.relu(future.disagreement - 1.0)
@@ -115,6 +109,20 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     first = torch.from_numpy(situation.last_action).expand(len(actions), 1, 2)
     before = torch.cat([first, actions[:, :-1]], 1)
     return total + w.change * ((actions - before).abs() / scale).sum(-1).mean(-1)
+
+
+def way_cost(poses: Tensor, situation: Situation, config: PilotConfig) -> Tensor:
+    """The weighed way (N,) m to the goal from poses (N, T, 3) in odom: mean, last, turning."""
+    w = config.weights
+    # A place within the tolerance is as good as the goal: no dithering around it.
+    way = torch.relu(_way_left(poses[..., :2], situation) - 0.5 * config.goal_tolerance)
+    total = w.way * way.mean(-1) + w.final_way * way[:, -1]
+    return total + w.heading * _lost_turning(poses[:, -1], way[:, -1], situation, config)
+
+
+def lack_of_room(distance: Tensor, config: PilotConfig) -> Tensor:
+    """How much (...,) of the comfortable gap is missing at a distance (...,) m to something."""
+    return (1 - (distance - config.footprint.reach) / config.comfort).clamp(0.0, 1.5)
 
 
 def _subgoal_missed(future: Future, poses: Tensor, situation: Situation, config: PilotConfig
@@ -132,7 +140,7 @@ def _subgoal_missed(future: Future, poses: Tensor, situation: Situation, config:
     return missed
 
 
-def way_left(places: Tensor, situation: Situation) -> Tensor:
+def _way_left(places: Tensor, situation: Situation) -> Tensor:
     """The way (...,) m from places (..., 2) to the goal."""
     known = situation.way
     if known is None:
@@ -141,7 +149,7 @@ def way_left(places: Tensor, situation: Situation) -> Tensor:
     return look_up(lambda points: np.minimum(known(points), NO_WAY), places, SLOPE_M)
 
 
-def lost_turning(poses: Tensor, way: Tensor, situation: Situation, config: PilotConfig
+def _lost_turning(poses: Tensor, way: Tensor, situation: Situation, config: PilotConfig
                       ) -> Tensor:
     """The way (N,) m that could be driven in the time of turning where the way leads on.
 

@@ -156,7 +156,7 @@ class Pilot:
         if estimate.jumped:
             self.memory.clear()
             self.set_goal(self._goal.goal if self._goal else None)
-        if self.config.use_memory and len(self._bearings):
+        if self.explores:
             self._remember(estimate)
         if self._goal is not None:
             self._goal.update(estimate)

@@ -49,7 +49,6 @@ class Wayfinder:
     def __init__(self, bundle: Bundle, config: WayfinderConfig | None = None) -> None:
         self.config = config or WayfinderConfig()
         self._head: GoalPoseHead | None = bundle.model.goal_pose
-        self._speed = bundle.spec.action_limits[1]
         self.map = PlaceMap(bundle.spec.architecture.latent)
         self._digest = _digest(bundle.model.encoder)
         self._reach: Reach | None = None
