@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import quiet, stop_part_at, TINY, tiny_bundle
+from tiny_training import equal, part_weights, quiet, stop_part_at, TINY, tiny_bundle
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -42,12 +42,7 @@ def options(plain, output, **changes):
 
 
 def weights(path, own):
-    return {name: value for name, value in load_bundle(path).model.state_dict().items()
-            if name.startswith('abstract.') == own}
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    return part_weights(path, 'abstract.', own)
 
 
 def test_shapes_are_those_of_any_number_of_futures():

@@ -433,7 +433,7 @@ class Places:
         self.map, self.route, self.saved = PlaceMap(4), [0, 1, 2], []
         rng = np.random.default_rng(0)
         for i in range(40):
-            self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), b'')
+            self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), bytes)
         self.map.ways.failed(3, 1e12)
 
     def save(self, path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import quiet, stop_part_at, TINY, tiny_bundle
+from tiny_training import equal, part_weights, quiet, stop_part_at, TINY, tiny_bundle
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -52,12 +52,7 @@ def train_decoder(data, options, report):
 
 
 def weights(path, decoders=False):
-    return {name: value for name, value in load_bundle(path).model.state_dict().items()
-            if name.startswith('decoder.') == decoders}
-
-
-def equal(one, other):
-    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+    return part_weights(path, 'decoder.', decoders)
 
 
 def test_default_decoder_of_the_default_model_is_small():

@@ -24,7 +24,8 @@ def driven():
     place_map = PlaceMap(16)
     rng = np.random.default_rng(0)
     for i in range(60):
-        place_map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(16), bytes(i))
+        place_map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(16),
+                         lambda i=i: bytes(i))
     place_map.ways.failed(2, 7.0)
     return place_map
 

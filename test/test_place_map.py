@@ -48,7 +48,7 @@ class World:
 
     def look(self, compare=True):
         picture = json.dumps(self.truth.tolist()).encode()
-        self.map.update(self.stamp, self.odom, self.looks(self.truth), picture,
+        self.map.update(self.stamp, self.odom, self.looks(self.truth), lambda: picture,
                         self.compare if compare else None)
         self.track.append((self.truth.copy(), self.map.on_map(self.odom)))
 

@@ -3,10 +3,12 @@
 """Models and training runs of seconds, for tests: small, few steps, nothing said."""
 
 import pytest
+import torch
 
 from wm_controller.training import part
 from wm_controller.training.loop import train
 from wm_controller.training.options import TrainingOptions
+from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.spec import Architecture
 
 TINY = Architecture(encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
@@ -47,3 +49,14 @@ def stop_part_at(iteration, monkeypatch, run):
             'monotonic': staticmethod(lambda: 2.0 * next(ticks))}))
         with pytest.raises(Stopped):
             run(stop)
+
+
+def part_weights(path, prefix, own):
+    """Weights of a bundle: those of its part of this prefix (`own`), or all the others."""
+    return {name: value for name, value in load_bundle(path).model.state_dict().items()
+            if name.startswith(prefix) == own}
+
+
+def equal(one, other):
+    """Whether two sets of weights are the same, bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)

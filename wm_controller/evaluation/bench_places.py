@@ -36,7 +36,7 @@ def _row(count: int, calls: int) -> dict[str, Any]:
     stamps = iter(range(1, 10**9))
 
     def take_in() -> None:
-        place_map.update(float(next(stamps)), here, asked, PICTURE)
+        place_map.update(float(next(stamps)), here, asked, lambda: PICTURE)
 
     route_calls = max(5, min(calls, 200_000 // count))
     row = {

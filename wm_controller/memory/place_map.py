@@ -113,9 +113,12 @@ class PlaceMap:
         self.ways.failures[:], self.ways.failed_at[:] = 0, -math.inf
         self._recognised_at = self._since = -math.inf
 
-    def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike, picture: bytes,
-               compare: Compare | None = None) -> None:
-        """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture."""
+    def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike,
+               picture: Callable[[], bytes], compare: Compare | None = None) -> None:
+        """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture.
+
+        The picture is asked for only where it is kept.
+        """
         odom = np.asarray(pose, float)
         self._count_drift(odom)
         if compare is not None and stamp - self._recognised_at >= (
@@ -136,13 +139,14 @@ class PlaceMap:
 
     # Where the robot is
 
-    def _settle(self, stamp: float, odom: Floats, descriptor: ArrayLike, picture: bytes) -> None:
+    def _settle(self, stamp: float, odom: Floats, descriptor: ArrayLike,
+                picture: Callable[[], bytes]) -> None:
         p, here = self.parameters, self.on_map(odom)
         place = self.places.view(here, p.spacing, p.turning)
         if place is None:
             if len(self.places) >= p.limit:
                 self._forget()
-            place = self.places.add(here, descriptor, stamp, picture)
+            place = self.places.add(here, descriptor, stamp, picture())
             if self._anchor is not None:
                 change = relative(self._anchored_at, odom)
                 taken = stamp - self._since if self._anchor == self._here else math.inf
@@ -150,7 +154,7 @@ class PlaceMap:
                                self._sigma())
             self._move_anchor(place, odom)
         elif self.places.stamps[place] < stamp - p.recognise_after_s:
-            self.places.refresh(place, descriptor, stamp, picture)
+            self.places.refresh(place, descriptor, stamp, picture())
         if place != self._here:
             self._arrive(place, stamp)
         if self._anchor is None:

@@ -88,11 +88,11 @@ class Wayfinder:
         if estimate.jumped:
             self.map.jumped()
         latent = estimate.trace.latent[0].double().numpy()
-        picture = self._compressed(estimate.pixels)
 
         def compare(pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
             return self._compare(estimate.pixels, pictures)
-        self.map.update(estimate.stamp, estimate.pose, latent, picture,
+        self.map.update(estimate.stamp, estimate.pose, latent,
+                        lambda: self._compressed(estimate.pixels),
                         compare if self._head is not None else None)
 
     def _compressed(self, pixels: Tensor) -> bytes:

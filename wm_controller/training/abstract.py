@@ -88,13 +88,7 @@ class AbstractPart(Part):
         drawn = batches.Sampler(windows, options.seed * 65536 + 7, steps)
 
         def sample(iteration: int, generator: torch.Generator) -> Batch:
-            batch = drawn.sample(options.batch, iteration)
-            if options.mirror:
-                batch = augment.mirror(batch, torch.rand(
-                    options.batch, generator=generator) < 0.5)
-            batch = augment.exchange_colours(batch, generator)
-            batch['pixels'] = augment.jitter_colours(batch['pixels'], generator)
-            return batch
+            return augment.vary(drawn.sample(options.batch, iteration), generator, options.mirror)
 
         return sample
 

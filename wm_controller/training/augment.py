@@ -33,6 +33,14 @@ def jitter_colours(pixels: Tensor, generator: torch.Generator, flicker: float = 
     return torch.addcmul(shift, pixels.float(), scale).clamp_(0, 255)
 
 
+def vary(batch: Batch, generator: torch.Generator, mirrored: bool, flicker: float = 0.03) -> Batch:
+    """Vary side (where `mirrored`), hue and light of sequences, as training of parts does."""
+    if mirrored:
+        batch = mirror(batch, torch.rand(len(batch['pixels']), generator=generator) < 0.5)
+    batch = exchange_colours(batch, generator)
+    return {**batch, 'pixels': jitter_colours(batch['pixels'], generator, flicker)}
+
+
 def exchange_colours(batch: Batch, generator: torch.Generator, share: float = 0.5) -> Batch:
     """Permute red, green and blue in a share of sequences, their goal pictures alike.
 

@@ -71,13 +71,7 @@ class DecoderPart(Part):
         drawn = batches.Sampler(windows, options.seed * 65536, 1)
 
         def sample(iteration: int, generator: torch.Generator) -> Batch:
-            batch = drawn.sample(options.batch, iteration)
-            if options.mirror:
-                chosen = torch.rand(options.batch, generator=generator) < 0.5
-                batch = augment.mirror(batch, chosen)
-            batch = augment.exchange_colours(batch, generator)
-            batch['pixels'] = augment.jitter_colours(batch['pixels'], generator)
-            return batch
+            return augment.vary(drawn.sample(options.batch, iteration), generator, options.mirror)
 
         return sample
 

@@ -87,12 +87,7 @@ class GoalPicturePart(Part):
         def sample(iteration: int, generator: torch.Generator) -> Batch:
             rng = np.random.default_rng([options.seed, 41, iteration])
             batch = draw_pairs(windows, options.batch, rng, ANYWHERE_SHARE)
-            if options.mirror:
-                batch = augment.mirror(batch, torch.rand(
-                    options.batch, generator=generator) < 0.5)
-            batch = augment.exchange_colours(batch, generator)
-            batch['pixels'] = augment.jitter_colours(batch['pixels'], generator, FLICKER)
-            return batch
+            return augment.vary(batch, generator, options.mirror, FLICKER)
 
         return sample
 
