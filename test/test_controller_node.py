@@ -6,125 +6,22 @@ import array
 import math
 import threading
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import Twist, TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from nav_msgs.msg import Odometry, Path
+from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
-from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Float32
-from visualization_msgs.msg import Marker, MarkerArray
 
+from controller_rig import PICTURE, rigs, SPEED
 from ros_probe import pose_goal, Probe, values_of
 from wm_controller.errors import InputError
-from wm_controller.memory.place_map import PlaceMap
 from wm_controller.nodes import qos
-from wm_controller.nodes.controller import ControllerNode
 from wm_controller.nodes.conversions import seconds, to_odometry, to_stamp
 from wm_controller.nodes.images import to_compressed, to_image
-from wm_controller.planning.contract import ExploreGoal, Plan
-
-PICTURE = np.full((24, 32, 3), 90, np.uint8)
-SPEED = 0.25
-
-
-class Driver:
-    """Drives forward as long as there is a goal."""
-
-    def __init__(self):
-        self.goal, self.observation, self.error = None, None, None
-        self.heard = []
-
-    def set_goal(self, goal):
-        self.goal = goal
-
-    def observe(self, observation):
-        self.observation = observation
-
-    def plan(self, now, deadline_s):
-        if self.error is not None:
-            raise self.error
-        stamp = self.observation.stamp
-        if self.goal is None:
-            return Plan(stamp)
-        return Plan(stamp, v=SPEED, path=np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]),
-                    far_path=np.array([[0.0, 0.0, 0.0], [0.8, 0.1, 0.0], [1.6, 0.3, 0.0]]),
-                    state='planning', goal_distance=1.5, surprise=0.3)
-
-    def admitted(self, stamp, v, w):
-        self.heard.append((v, w))
-
-    def reset(self):
-        self.goal = None
-
-
-class Rig:
-    """A controller with the driver, and a probe that plays camera, odometry and operator."""
-
-    def __init__(self, probe, make=None, **parameters):
-        self.probe, self.driver = probe, Driver()
-        self.commands = probe.listen(TwistStamped, 'cmd_vel_auto')
-        self.statuses = probe.listen(DiagnosticStatus, 'controller/status', qos.STATUS)
-        self.figures = probe.listen(
-            DiagnosticArray, '/diagnostics', keep=lambda m: values_of(m.status[0]))
-        self.paths = probe.listen(Path, 'plan')
-        self.far_paths = probe.listen(Path, 'plan_far')
-        self.surprises = probe.listen(Float32, 'surprise')
-        self.node = ControllerNode(
-            make or (lambda settings: (self.driver, 'double', 0.2)), context=probe.context,
-            parameter_overrides=[Parameter(name, value=value)
-                                 for name, value in parameters.items()])
-        probe.executor.add_node(self.node)
-        self.images = probe.node.create_publisher(Image, 'image', qos.IMAGE)
-        self.odometry = probe.node.create_publisher(Odometry, 'odom', qos.SENSOR)
-        self.goals = probe.node.create_publisher(PoseStamped, 'goal_pose', qos.COMMAND)
-        self.goal_images = probe.node.create_publisher(Image, 'goal_image', qos.COMMAND)
-
-    def close(self):
-        self.node.bring_down()
-        self.probe.executor.remove_node(self.node)
-        self.node.destroy_node()
-
-    def now(self):
-        return self.probe.node.get_clock().now().nanoseconds * 1e-9
-
-    def ready(self):
-        self.probe.until(lambda: self.images.get_subscription_count()
-                         and self.goals.get_subscription_count()
-                         and self.odometry.get_subscription_count(), what='the controller')
-        return self
-
-    def show(self, count=1, message=None, stop=lambda: False):
-        """Publish images at 20 Hz, with odometry."""
-        for _ in range(count):
-            stamp = self.now()
-            self.odometry.publish(to_odometry(
-                stamp, np.array([1.0, 2.0, 0.0]), np.zeros(2), 'odom', 'base_link'))
-            image = message or to_image(PICTURE, stamp, 'camera')
-            image.header.stamp = to_stamp(stamp)
-            self.images.publish(image)
-            self.probe.spin(0.05)
-            if stop():
-                return
-
-    def drive(self):
-        """Give a goal and show images until it drives."""
-        self.goals.publish(pose_goal(3.0, 1.0))
-        self.show(200, stop=lambda: bool(self.commands) and self.speeds()[-1] == SPEED)
-        assert self.speeds()[-1] == SPEED
-
-    def speeds(self):
-        return [message.twist.linear.x for message in self.commands]
-
-    def state(self):
-        return values_of(self.statuses[-1])['state'] if self.statuses else None
-
-    def complaint(self):
-        return self.figures[-1].get('last_complaint', '') if self.figures else ''
 
 
 @pytest.fixture
@@ -135,14 +32,8 @@ def probe(ros_domain):
 
 @pytest.fixture
 def rig(probe):
-    made = []
-
-    def make(*args, **parameters):
-        made.append(Rig(probe, *args, **parameters))
-        return made[-1]
-    yield make
-    for rig in made:
-        rig.close()
+    with rigs(probe) as make:
+        yield make
 
 
 @pytest.mark.parametrize('stamped', [True, False])
@@ -424,69 +315,3 @@ def test_planning_never_blocks_the_executor(rig):
     rig.probe.call('/controller/cancel')
     assert rig.now() - began < 0.5
     release.set()
-
-
-class Places:
-    """A wayfinder of a straight drive, with a route and a way that is blocked."""
-
-    def __init__(self):
-        self.map, self.route, self.saved = PlaceMap(4), [0, 1, 2], []
-        rng = np.random.default_rng(0)
-        for i in range(40):
-            self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), bytes)
-        self.map.ways.failed(3, 1e12)
-
-    def save(self, path):
-        self.saved.append(path)
-        return len(self.map.places)
-
-    def forget(self):
-        count, self.map = len(self.map.places), PlaceMap(4)
-        return count
-
-
-def test_places_are_remembered_shown_and_forgotten(rig, probe, tmp_path):
-    rig = rig(map_file=str(tmp_path / 'home.safetensors')).ready()
-    rig.driver.wayfinder = Places()
-    seen = probe.listen(MarkerArray, 'memory', qos.STATE)
-    rig.drive()
-    rig.show(100, stop=lambda: bool(seen))
-    markers = {marker.ns: marker for marker in seen[-1].markers}
-    assert list(markers) == ['places', 'ways', 'blocked', 'route']
-    assert len(markers['places'].points) == len(rig.driver.wayfinder.map.places) == 7
-    assert len(markers['ways'].points) == 2 * 5 and len(markers['blocked'].points) == 2
-    assert [point.x for point in markers['route'].points] == pytest.approx([0.0, 0.6, 1.2])
-    assert all(marker.header.frame_id == 'odom' for marker in markers.values())
-
-    answer = probe.call('/controller/remember')
-    assert answer.success and '7 places remembered in' in answer.message
-    assert rig.driver.wayfinder.saved == [tmp_path / 'home.safetensors']
-    answer = probe.call('/controller/forget')
-    assert answer.success and '7 places forgotten' in answer.message
-    seen.clear()
-    rig.show(100, stop=lambda: bool(seen))
-    assert all(marker.action == Marker.DELETE for marker in seen[-1].markers)
-
-
-@pytest.mark.parametrize('wayfinder, line', [
-    (None, "set planner to 'hierarchical'"), (Places, 'map_file is empty')])
-def test_places_that_cannot_be_remembered_are_answered_with_the_remedy(
-        rig, probe, wayfinder, line):
-    rig = rig().ready()
-    rig.driver.wayfinder = wayfinder and wayfinder()
-    rig.show(5)
-    answer = probe.call('/controller/remember')
-    assert not answer.success and line in answer.message
-
-
-def test_exploring_is_asked_for_and_refused_where_it_cannot_be_done(rig, probe):
-    rig = rig().ready()
-    answer = probe.call('/controller/explore')
-    assert not answer.success and 'cannot explore' in answer.message
-    rig.driver.explores = True
-    answer = probe.call('/controller/explore')
-    assert answer.success
-    rig.show(100, stop=lambda: rig.driver.goal is not None)
-    assert rig.driver.goal == ExploreGoal()
-    probe.until(lambda: rig.statuses and values_of(rig.statuses[-1])['goal'] == 'explore',
-                what='the status')

@@ -1,0 +1,92 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What the controller is asked about places: remember, show, forget, and look for more."""
+
+
+import numpy as np
+import pytest
+from visualization_msgs.msg import Marker, MarkerArray
+
+from controller_rig import rigs
+from ros_probe import Probe, values_of
+from wm_controller.memory.place_map import PlaceMap
+from wm_controller.nodes import qos
+from wm_controller.planning.contract import ExploreGoal
+
+
+@pytest.fixture
+def probe(ros_domain):
+    with Probe() as probe:
+        yield probe
+
+
+@pytest.fixture
+def rig(probe):
+    with rigs(probe) as make:
+        yield make
+
+
+class Places:
+    """A wayfinder of a straight drive, with a route and a way that is blocked."""
+
+    def __init__(self):
+        self.map, self.route, self.saved = PlaceMap(4), [0, 1, 2], []
+        rng = np.random.default_rng(0)
+        for i in range(40):
+            self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), bytes)
+        self.map.ways.failed(3, 1e12)
+
+    def save(self, path):
+        self.saved.append(path)
+        return len(self.map.places)
+
+    def forget(self):
+        count, self.map = len(self.map.places), PlaceMap(4)
+        return count
+
+
+def test_places_are_remembered_shown_and_forgotten(rig, probe, tmp_path):
+    rig = rig(map_file=str(tmp_path / 'home.safetensors')).ready()
+    rig.driver.wayfinder = Places()
+    seen = probe.listen(MarkerArray, 'memory', qos.STATE)
+    rig.drive()
+    rig.show(100, stop=lambda: bool(seen))
+    markers = {marker.ns: marker for marker in seen[-1].markers}
+    assert list(markers) == ['places', 'ways', 'blocked', 'route']
+    assert len(markers['places'].points) == len(rig.driver.wayfinder.map.places) == 7
+    assert len(markers['ways'].points) == 2 * 5 and len(markers['blocked'].points) == 2
+    assert [point.x for point in markers['route'].points] == pytest.approx([0.0, 0.6, 1.2])
+    assert all(marker.header.frame_id == 'odom' for marker in markers.values())
+
+    answer = probe.call('/controller/remember')
+    assert answer.success and '7 places remembered in' in answer.message
+    assert rig.driver.wayfinder.saved == [tmp_path / 'home.safetensors']
+    answer = probe.call('/controller/forget')
+    assert answer.success and '7 places forgotten' in answer.message
+    seen.clear()
+    rig.show(100, stop=lambda: bool(seen))
+    assert all(marker.action == Marker.DELETE for marker in seen[-1].markers)
+
+
+@pytest.mark.parametrize('wayfinder, line', [
+    (None, "set planner to 'hierarchical'"), (Places, 'map_file is empty')])
+def test_places_that_cannot_be_remembered_are_answered_with_the_remedy(
+        rig, probe, wayfinder, line):
+    rig = rig().ready()
+    rig.driver.wayfinder = wayfinder and wayfinder()
+    rig.show(5)
+    answer = probe.call('/controller/remember')
+    assert not answer.success and line in answer.message
+
+
+def test_exploring_is_asked_for_and_refused_where_it_cannot_be_done(rig, probe):
+    rig = rig().ready()
+    answer = probe.call('/controller/explore')
+    assert not answer.success and 'cannot explore' in answer.message
+    rig.driver.explores = True
+    answer = probe.call('/controller/explore')
+    assert answer.success
+    rig.show(100, stop=lambda: rig.driver.goal is not None)
+    assert rig.driver.goal == ExploreGoal()
+    probe.until(lambda: rig.statuses and values_of(rig.statuses[-1])['goal'] == 'explore',
+                what='the status')
