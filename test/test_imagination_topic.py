@@ -11,9 +11,9 @@ import pytest
 from sensor_msgs.msg import Image
 import torch
 
+from controller_rig import PICTURE, Rig
 from learned import with_decoder
 from ros_probe import pose_goal
-from test_controller_node import PICTURE, Rig
 from wm_controller.nodes.images import read_image
 from wm_controller.nodes.imagination_outlet import draw_strip, ImaginationOutlet, shown_steps
 from wm_controller.planning.contract import Imagined, Observation, Plan, PoseGoal

@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -85,6 +85,7 @@ def test_times_that_are_none_are_refused():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 400), st.integers(0, 2 ** 32 - 1))
+@example(2, 1)
 def test_false_alarms_stay_below_what_is_stated_for_any_number_of_scores(count, seed):
     """The finite-sample promise: averaged over calibrations, at each level."""
     rng = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from test_place_map import WIDTH, World
+from place_world import WIDTH, World
 from wm_controller.planning.wayfinder import Wayfinder
 from wm_controller.safety.geometry import relative
 

@@ -80,7 +80,8 @@ class Quantiles:
     every level and every n (Vovk et al., Algorithmic Learning in a Random World, 2005).
 
     What is rarer than n scores can show is extrapolated: beyond the last value the share falls
-    exponentially with mean excess `tail`, 0: not at all. A robot that sees ten frames a second
+    exponentially with mean excess `tail`; 0, and with fewer than 10 LEAST_EXCESSES scores: not at
+    all, so that the promise above holds there too. A robot that sees ten frames a second
     for hours needs levels that no calibration of an hour can have.
     """
 
@@ -97,10 +98,13 @@ class Quantiles:
         wanted = np.asarray(levels, float)
         rank = np.ceil(wanted * (ordered.size + 1) - 1e-9).astype(int)
         kept = (rank >= 1) & (rank <= ordered.size)
-        base = ordered[max(0, ordered.size - 1 - max(LEAST_EXCESSES, ordered.size // 50))]
+        excesses = max(LEAST_EXCESSES, ordered.size // 50)
+        base = ordered[max(0, ordered.size - 1 - excesses)]
         beyond = ordered[ordered > base] - base
+        # Fewer scores have no tail to measure: the body of their distribution would pass for it.
+        known = beyond.size > 0 and ordered.size >= 10 * excesses
         return cls(tuple(wanted[kept].tolist()), tuple(ordered[rank[kept] - 1].tolist()),
-                   float(beyond.mean()) if beyond.size else 0.0)
+                   float(beyond.mean()) if known else 0.0)
 
     def surprise(self, score: float) -> float:
         """Return the highest level whose value the score exceeds, 0..1; NaN for NaN."""
