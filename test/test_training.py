@@ -250,14 +250,17 @@ def test_missing_targets_do_not_count():
 def test_the_command_trains_prints_gates_and_exits_1_when_one_fails(data, tmp_path, capsys):
     path = tmp_path / 'm.safetensors'
     code = wm(['train', str(data), '-o', str(path), '--steps', '2', '--batch', '4', '--threads',
-               '1', '--json'])
+               '1', '--weight', 'clearance=2.5', '--weight', 'gap=0', '--json'])
     assert code == 1
+    weights = load_bundle(path).training['weights']
+    assert (weights['clearance'], weights['gap'], weights['variance']) == (2.5, 0.0, 8.0)
     gates = json.loads(capsys.readouterr().out)
     assert gates['passed'] is False and 'persistence_1' in gates['failed']
     assert load_bundle(path).passed is False
 
 
-@pytest.mark.parametrize('case', ['no file', 'other rate', 'bad output', 'no minutes'])
+@pytest.mark.parametrize('case', ['no file', 'other rate', 'bad output', 'no minutes',
+                                  'no such term', 'no weight'])
 def test_bad_input_ends_with_one_line_and_exit_code_2(case, data, tmp_path, capsys):
     output = tmp_path / 'm.safetensors'
     arguments = {
@@ -266,6 +269,8 @@ def test_bad_input_ends_with_one_line_and_exit_code_2(case, data, tmp_path, caps
                        '-o', output],
         'bad output': [data, '-o', tmp_path / 'model.bin'],
         'no minutes': [data, '-o', output, '--minutes', 0],
+        'no such term': [data, '-o', output, '--weight', 'comfort=1'],
+        'no weight': [data, '-o', output, '--weight', 'gap=nan'],
     }[case]
     assert wm(['train', *map(str, arguments)]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1

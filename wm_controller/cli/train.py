@@ -3,7 +3,7 @@
 """`wm train`: data sets -> a model bundle with its gates."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 import math
 import os
 from pathlib import Path
@@ -68,6 +68,9 @@ def train(
         help='Of --minutes, first, on masked frames alone (V-JEPA).')] = 0.0,
     labels: Annotated[float, typer.Option(
         help='Share of the steps whose commands, odometry and scan are used.')] = 1.0,
+    weight: Annotated[list[str] | None, typer.Option(
+        metavar='TERM=VALUE', help='Weight of a term of the loss, as in training/objective.py; 0 '
+        'takes it out. May be given several times.')] = None,
     runs: Annotated[Path, typer.Option(
         help='Folder that the report is put into a folder of.')] = Path('runs'),
     calibrate: Annotated[Path | None, typer.Option(
@@ -98,6 +101,7 @@ def train(
         raise InputError(f'--window {window}: at least {shortest}, to see and to predict')
     options = TrainingOptions(
         output=output, window=window, horizon=Horizon(starts=window // FRAMES_PER_START),
+        weights=_weights(weight or []),
         minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
         initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
         max_memory_gb=max_memory_gb, regulariser=regulariser, labels=labels,
@@ -129,6 +133,23 @@ def train(
     if not gates['passed']:
         raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
                              'the controller refuses it unless allow_ungated is set')
+
+
+def _weights(given: list[str]) -> Any:
+    """Weights of the loss with what was given as TERM=VALUE; raises InputError."""
+    from wm_controller.training.objective import Weights
+
+    terms = asdict(Weights())
+    for each in given:
+        name, _, value = each.partition('=')
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if name not in terms or not 0.0 <= number < math.inf:
+            raise InputError(f'--weight {each}: TERM=VALUE, at least 0, of {", ".join(terms)}')
+        terms[name] = number
+    return Weights(**terms)
 
 
 def _report(runs: Path, outcome: Any, output: Path) -> Path:
