@@ -94,7 +94,8 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 	test -e data/indoor_11.h5 || $(WM) collect --rooms 400 --steps 400 --seed 11 -o data/indoor_11.h5
 	test -e data/indoor_12.h5 || $(WM) collect --rooms 600 --steps 250 --seed 12 -o data/indoor_12.h5
 	test -e data/short.done || $(WM) train $(INDOOR_DATA) -o data/short.safetensors \
-	  --minutes $(INDOOR_MINUTES) --goal-picture-minutes 0 --abstract-minutes 0 --decoder-minutes 0
+	  --minutes $(INDOOR_MINUTES) --goal-picture-minutes 0 --abstract-minutes 0 \
+	  --compass-minutes 0 --decoder-minutes 0
 	@touch data/short.done
 	$(WM) train $(INDOOR_DATA) -o models/indoor.safetensors --from data/short.safetensors \
 	  --window 32 --batch 16 --minutes $(INDOOR_LONG_MINUTES) --goal-picture-minutes 80

@@ -36,6 +36,9 @@ class Places:
             self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), bytes)
         self.map.ways.failed(3, 1e12)
 
+    def in_odom(self, poses):
+        return self.map.in_odom(poses)
+
     def save(self, path):
         self.saved.append(path)
         return len(self.map.places)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from place_world import World
+from wm_controller.memory.map_correction import fitted
 from wm_controller.memory.place_map import PlaceMapParameters
 from wm_controller.safety.geometry import compose, wrap_angle
 
@@ -32,6 +33,48 @@ def test_drift_is_corrected_where_a_place_is_recognised():
     assert seeing.map.corrections > 2
     assert seeing.error() < 0.35
     assert len(seeing.map.places) < 0.7 * len(blind.map.places)
+
+
+def test_what_was_not_recognised_is_not_looked_at_anew():
+    """Else a place would confirm, a round later, what it was told where the robot believed to be.
+
+    The map would be sure of its drift.
+    """
+    world = World(drift=0.03, turn_drift=0.02)
+    world.rounds(1, compare=False)
+    kept = list(world.map.places.pictures)
+    world.rounds(1, compare=False)
+    assert world.map.places.pictures[:len(kept)] == kept
+    assert world.error() > 0.4
+
+
+def test_a_place_that_is_recognised_is_looked_at_anew():
+    world = World()
+    world.rounds(1)
+    kept = list(world.map.places.pictures)
+    world.rounds(2)
+    assert world.map.corrections > 2
+    assert any(old != new for old, new in zip(kept, world.map.places.pictures))
+
+
+def test_headings_that_walls_told_hold_the_map_straight():
+    """A chain of places whose turns were counted wrongly; walls tell how each is turned."""
+    count = 20
+    ends = np.stack([np.arange(count - 1), np.arange(1, count)], -1)
+    truth = np.stack([0.5 * np.arange(count), np.zeros(count), np.zeros(count)], -1)
+    counted = np.tile([0.5, 0.0, 0.03], (count - 1, 1))
+    sigmas = np.tile([0.03, 0.03, 0.03], (count - 1, 1))
+    bent = np.zeros((count, 3))
+    for i, change in enumerate(counted):
+        bent[i + 1] = compose(bent[i], change)
+    headings = np.tile([0.0, 0.03], (count, 1))
+    assert np.abs(fitted(bent, ends, counted, sigmas) - bent).max() < 1e-6
+    held = fitted(bent, ends, counted, sigmas, headings=headings)
+    assert np.hypot(*(bent - truth)[-1, :2]) > 2.0
+    assert np.hypot(*(held - truth)[-1, :2]) < 0.3
+    headings[5:] = np.inf
+    partly = fitted(bent, ends, counted, sigmas, headings=headings)
+    assert abs(partly[4, 2]) < 0.05 < abs(partly[-1, 2])
 
 
 def test_rooms_that_look_alike_are_told_apart_by_odometry():

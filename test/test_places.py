@@ -76,7 +76,7 @@ def test_the_look_of_a_place_may_change():
     new = descriptors[7] + 10.0
     places.refresh(7, new, 1e6, b'later')
     assert places.alike(new, 1)[0][0] == 7
-    assert places.pictures[7] == b'later' and places.stamps[7] == 1e6
+    assert places.pictures[7] == b'later' and places.seen[7] == 1e6
 
 
 def chain(count, time_s=1.0):

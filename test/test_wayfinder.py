@@ -19,7 +19,8 @@ class Seeing(Wayfinder):
 
     def __init__(self, world):
         bundle = SimpleNamespace(
-            model=SimpleNamespace(goal_pose=object(), encoder=torch.nn.Linear(2, 2)),
+            model=SimpleNamespace(goal_pose=object(), compass=None,
+                                  encoder=torch.nn.Linear(2, 2)),
             spec=SimpleNamespace(architecture=SimpleNamespace(latent=WIDTH),
                                  action_limits=(-0.25, 0.5, 1.5)))
         super().__init__(bundle)
@@ -106,7 +107,8 @@ def test_pictures_survive_being_remembered():
     bundle = SimpleNamespace(
         model=SimpleNamespace(goal_pose=lambda here, there: torch.stack([
             (here.float() - there.float()).abs().mean((1, 2, 3)),
-            *[torch.zeros(len(there))] * 4], -1), encoder=torch.nn.Linear(2, 2)),
+            *[torch.zeros(len(there))] * 4], -1), compass=None,
+            encoder=torch.nn.Linear(2, 2)),
         spec=SimpleNamespace(architecture=SimpleNamespace(latent=4),
                              action_limits=(-0.25, 0.5, 1.5)))
     finder = Wayfinder(bundle)

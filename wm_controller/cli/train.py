@@ -18,6 +18,7 @@ from wm_controller.errors import InputError, NegativeResult
 # Of the model's training, added behind it.
 GOAL_PICTURE_SHARE = 0.25
 ABSTRACT_SHARE = 0.15
+COMPASS_SHARE = 0.1
 DECODER_SHARE = 0.15
 FRAMES_PER_START = 4  # of a sequence: from every fourth or so a future is imagined
 LATENT_ACTION = 4  # numbers of an action learned from video
@@ -57,6 +58,11 @@ def train(
         f'{ABSTRACT_SHARE:.0%} of --minutes or --steps.')] = None,
     abstract_of: Annotated[str | None, typer.Option(
         metavar='BUNDLE', help='Train the upper level alone, for this finished bundle.')] = None,
+    compass_minutes: Annotated[float | None, typer.Option(
+        help='Then train what tells the heading against walls, of simulated rooms; 0: none; '
+        f'default: {COMPASS_SHARE:.0%} of --minutes or --steps.')] = None,
+    compass_of: Annotated[str | None, typer.Option(
+        metavar='BUNDLE', help='Train that alone, for this finished bundle.')] = None,
     decoder_minutes: Annotated[float | None, typer.Option(
         help='Then train a decoder, to look at what is imagined; 0: none; default: '
         f'{DECODER_SHARE:.0%} of --minutes or --steps.')] = None,
@@ -109,10 +115,10 @@ def train(
             with_encoder(CURRENT, encoder), latent_action=LATENT_ACTION if latent_actions else 0))
     parts = _parts(
         {'goal_pictures': goal_picture_minutes, 'abstract': abstract_minutes,
-         'decoder': decoder_minutes},
-        {'goal_pictures': goal_pictures_of, 'abstract': abstract_of, 'decoder': decoder_of},
-        options)
-    if goal_pictures_of or abstract_of or decoder_of:
+         'compass': compass_minutes, 'decoder': decoder_minutes},
+        {'goal_pictures': goal_pictures_of, 'abstract': abstract_of, 'compass': compass_of,
+         'decoder': decoder_of}, options)
+    if goal_pictures_of or abstract_of or compass_of or decoder_of:
         _only_part(data, parts[0], as_json)
         return
     # A run that was stopped in one of the parts goes on there.
@@ -228,20 +234,23 @@ def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], opt
            ) -> list[_PartRun]:
     """What is to be trained behind a model, or for finished bundles; raises InputError."""
     from wm_controller.training.abstract import AbstractOptions, AbstractPart
+    from wm_controller.training.compass import CompassOptions, CompassPart
     from wm_controller.training.decoder import DecoderOptions, DecoderPart
     from wm_controller.training.goal_pictures import GoalPictureOptions, GoalPicturePart
 
     alone = [name for name, source in sources.items() if source]
     if len(alone) > 1:
-        raise InputError('--goal-pictures-of, --abstract-of and --decoder-of: one after another')
+        raise InputError('--goal-pictures-of, --abstract-of, --compass-of and --decoder-of: one '
+                         'after another')
     found = []
     for part, settings, share in (
             (GoalPicturePart, GoalPictureOptions, GOAL_PICTURE_SHARE),
             (AbstractPart, AbstractOptions, ABSTRACT_SHARE),
+            (CompassPart, CompassOptions, COMPASS_SHARE),
             (DecoderPart, DecoderOptions, DECODER_SHARE)):
         name = part.NAME
         asked, source = minutes[name], sources[name]
-        option = name.rstrip('s').replace('_', '-')
+        option = 'goal-picture' if name == 'goal_pictures' else name
         if asked is not None and asked < 0:
             raise InputError(f'--{option}-minutes must not be negative; 0 trains none')
         if source and asked == 0:

@@ -4,7 +4,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, identity
+from scipy.sparse import csr_matrix, diags, identity
 from scipy.sparse.linalg import spsolve
 
 from wm_controller.safety.geometry import relative, wrap_angle
@@ -20,22 +20,24 @@ FIXED = 1e6  # weight that holds the first place where it is
 
 
 def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floats,
-           doubtful: NDArray[np.bool_] | None = None) -> Floats:
+           doubtful: NDArray[np.bool_] | None = None, headings: Floats | None = None) -> Floats:
     """Return the poses (N, 3) that agree best with M measured changes between them.
 
     `ends` (M, 2) numbers of places, `changes` (M, 3) the second as seen from the first, `sigmas`
     (M, 3) m, m, rad, infinite where nothing was measured. Least squares over SE(2) by Gauss and
     Newton (Grisetti et al., A tutorial on graph-based SLAM, 2010). The first place stays where
-    it is. `doubtful` (M,) measurements may be false, as a place mistaken for another: those that
-    disagree with the rest are left out (truncated least squares by graduated non-convexity, Yang
-    et al., RA-L 2020).
+    it is. `headings` (N, 2) are yaws and their standard deviations, rad, where something told
+    them, infinite elsewhere. `doubtful` (M,) measurements may be false, as a place mistaken for
+    another: those that disagree with the rest are left out (truncated least squares by graduated
+    non-convexity, Yang et al., RA-L 2020).
     """
     found = np.array(poses, float)
     if not len(ends):
         return found
     first, second = np.asarray(ends).T
     trust = np.ones(len(first))
-    found = _least_squares(found, first, second, changes, sigmas, trust)
+    told = np.full((len(found), 2), np.inf) if headings is None else headings
+    found = _least_squares(found, first, second, changes, sigmas, trust, told)
     if doubtful is None or not doubtful.any():
         return found
     limit = OUTLIER ** 2
@@ -47,7 +49,7 @@ def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floa
         wrong, right = (convexity + 1) / convexity * limit, convexity / (convexity + 1) * limit
         between = np.sqrt(limit * convexity * (convexity + 1) / np.maximum(off, 1e-12)) - convexity
         trust[doubtful] = np.where(off >= wrong, 0.0, np.where(off <= right, 1.0, between))
-        found = _least_squares(found, first, second, changes, sigmas, trust)
+        found = _least_squares(found, first, second, changes, sigmas, trust, told)
         off = misfit(found, ends, changes, sigmas)[doubtful] ** 2
         if ((trust[doubtful] < 1e-3) | (trust[doubtful] > 1 - 1e-3)).all():
             break
@@ -56,10 +58,10 @@ def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floa
 
 
 def _least_squares(poses: Floats, first: NDArray[np.int64], second: NDArray[np.int64],
-                   changes: Floats, sigmas: Floats, trust: Floats) -> Floats:
+                   changes: Floats, sigmas: Floats, trust: Floats, headings: Floats) -> Floats:
     found = poses.copy()
     for _ in range(ROUNDS):
-        step = _step(found, first, second, changes, sigmas, trust)
+        step = _step(found, first, second, changes, sigmas, trust, headings)
         found += step
         found[:, 2] = wrap_angle(found[:, 2])
         if np.abs(step).max() < ENOUGH:
@@ -81,7 +83,7 @@ def _error(poses: Floats, first: NDArray[np.int64], second: NDArray[np.int64], c
 
 
 def _step(poses: Floats, first: NDArray[np.int64], second: NDArray[np.int64], changes: Floats,
-          sigmas: Floats, trust: Floats) -> Floats:
+          sigmas: Floats, trust: Floats, headings: Floats) -> Floats:
     count, ways = len(poses), len(first)
     weight = np.sqrt(trust)[:, None] / sigmas  # (M, 3)
     error = _error(poses, first, second, changes) * weight
@@ -108,8 +110,13 @@ def _step(poses: Floats, first: NDArray[np.int64], second: NDArray[np.int64], ch
     jacobian = csr_matrix((np.concatenate(values), (np.concatenate([rows.ravel()] * 2),
                                                     np.concatenate(columns))),
                           shape=(3 * ways, 3 * count))
-    normal = (jacobian.T @ jacobian + 1e-9 * identity(3 * count)).tolil()
-    for axis in range(3):
-        normal[axis, axis] += FIXED
-    step = spsolve(normal.tocsc(), -(jacobian.T @ error.ravel()))
+    normal = jacobian.T @ jacobian + 1e-9 * identity(3 * count)
+    slope = jacobian.T @ error.ravel()
+    told = np.flatnonzero(np.isfinite(headings[:, 1]))
+    precision = headings[told, 1] ** -2
+    slope[3 * told + 2] += precision * wrap_angle(poses[told, 2] - headings[told, 0])
+    diagonal = np.zeros(3 * count)
+    diagonal[3 * told + 2] = precision
+    diagonal[:3] += FIXED
+    step = spsolve((normal + diags(diagonal)).tocsc(), -slope)
     return np.asarray(step).reshape(count, 3)

@@ -29,7 +29,8 @@ Arrays = dict[str, NDArray[Any]]
 
 # name: type, and the shape of a row; P rows are places, W rows are ways
 _PLACES: dict[str, tuple[str, tuple[int, ...]]] = {
-    'poses': ('float64', (3,)), 'stamps': ('float64', ()), 'picture_sizes': ('int64', ())}
+    'poses': ('float64', (3,)), 'headings': ('float64', (2,)), 'stamps': ('float64', ()),
+    'picture_sizes': ('int64', ())}
 _WAYS: dict[str, tuple[str, tuple[int, ...]]] = {
     'ends': ('int64', (2,)), 'times': ('float64', ()), 'changes': ('float64', (3,)),
     'sigmas': ('float64', (3,)), 'sighted': ('bool', ())}
@@ -42,7 +43,8 @@ def save_map(path: Path, place_map: PlaceMap, model_digest: str) -> None:
     """
     places, ways = place_map.places, place_map.ways
     arrays: Arrays = {
-        'poses': places.poses, 'stamps': places.stamps, 'descriptors': places.descriptors,
+        'poses': places.poses, 'headings': places.headings, 'stamps': places.stamps,
+        'descriptors': places.descriptors,
         'picture_sizes': np.array([len(each) for each in places.pictures], np.int64),
         'pictures': np.frombuffer(b''.join(places.pictures), np.uint8),
         'ends': ways.ends, 'times': ways.times, 'changes': ways.changes, 'sigmas': ways.sigmas,
@@ -68,6 +70,7 @@ def load_map(path: Path, model_digest: str, parameters: PlaceMapParameters | Non
     for i, (pose, descriptor, stamp) in enumerate(zip(
             arrays['poses'], arrays['descriptors'], arrays['stamps'])):
         places.add(pose, descriptor, float(stamp), pictures[at[i]:at[i + 1]])
+    places.headings[:] = arrays['headings']
     for i, (first, second) in enumerate(arrays['ends'].tolist()):
         ways.join(first, second, float(arrays['times'][i]), arrays['changes'][i],
                   arrays['sigmas'][i], bool(arrays['sighted'][i]))
@@ -120,7 +123,7 @@ def _is_sound(arrays: Arrays) -> bool:
     ends = arrays['ends']
     return bool(finite and (ends >= 0).all() and (ends < max(places, 1)).all()
                 and (ends[:, 0] != ends[:, 1]).all() and (arrays['times'] > 0).all()
-                and (arrays['sigmas'] > 0).all())
+                and (arrays['sigmas'] > 0).all() and (arrays['headings'][:, 1] > 0).all())
 
 
 def _digest(arrays: Arrays) -> str:

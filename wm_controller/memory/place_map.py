@@ -42,9 +42,11 @@ class PlaceMapParameters:
     slack: float = 0.4
     slack_turning: float = 0.2
     recognise_every_s: float = 1.0
-    recognise_after_s: float = 20.0  # what was seen later than that is no loop
+    recognise_after_s: float = 20.0  # what was seen later than that closes no loop
+    refresh: float = 0.15  # m and rad from a place, where it may look otherwise by now
     candidates: int = 4
-    sure: float = 0.15  # of where a picture was taken
+    sure: float = 0.15  # of where a picture was taken,
+    sight_turning: float = 0.03  # and of how it is turned
     farthest: float = 1.0
     agreeing: int = 2  # recognitions in a row that must tell the same
     agree: float = 0.25
@@ -85,6 +87,8 @@ class PlaceMap:
         self._driven = self._turned = 0.0  # since the anchor, m and rad,
         self._driven_blind = self._turned_blind = 0.0  # and since anything was recognised
         self._recognised_at = -math.inf
+        self._heading_sigma = math.inf
+        self._anchor_sigma = np.zeros(3)  # of where the anchor was left
         self._fixes: list[_Fix] = []
 
     @property
@@ -109,17 +113,20 @@ class PlaceMap:
     def restart(self) -> None:
         """Keep what is known when time begins anew: all of it was long ago."""
         self.jumped()
-        self.places.stamps[:] = -math.inf
+        self.places.stamps[:] = self.places.seen[:] = -math.inf
         self.ways.failures[:], self.ways.failed_at[:] = 0, -math.inf
         self._recognised_at = self._since = -math.inf
 
     def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike,
-               picture: Callable[[], bytes], compare: Compare | None = None) -> None:
+               picture: Callable[[], bytes], compare: Compare | None = None,
+               heading_sigma: float = math.inf) -> None:
         """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture.
 
-        The picture is asked for only where it is kept.
+        The picture is asked for only where it is kept. `heading_sigma`, rad: how far the pose's
+        yaw may be wrong, where walls hold it; infinite: it drifts as odometry does.
         """
         odom = np.asarray(pose, float)
+        self._heading_sigma = heading_sigma
         self._count_drift(odom)
         if compare is not None and stamp - self._recognised_at >= (
                 self.parameters.recognise_every_s):
@@ -146,19 +153,25 @@ class PlaceMap:
         if place is None:
             if len(self.places) >= p.limit:
                 self._forget()
-            place = self.places.add(here, descriptor, stamp, picture())
+            place = self.places.add(here, descriptor, stamp, picture(), self._heading_sigma)
             if self._anchor is not None:
                 change = relative(self._anchored_at, odom)
                 taken = stamp - self._since if self._anchor == self._here else math.inf
                 self.ways.join(self._anchor, place, self._time(taken, change), change,
                                self._sigma())
             self._move_anchor(place, odom)
-        elif self.places.stamps[place] < stamp - p.recognise_after_s:
+        elif self.places.seen[place] < stamp - p.recognise_after_s and self._is_at(place, here):
+            # Only where it is known to be: a place must not confirm what it was told itself.
             self.places.refresh(place, descriptor, stamp, picture())
         if place != self._here:
             self._arrive(place, stamp)
         if self._anchor is None:
             self._move_anchor(place, self.in_odom(self.places.poses[place]))
+
+    def _is_at(self, place: int, here: Floats) -> bool:
+        p, off = self.parameters, relative(self.places.poses[place], here)
+        doubt = p.drift * self._driven_blind + p.drift_turning * self._turned_blind
+        return bool(np.hypot(off[0], off[1]) + doubt < p.refresh and abs(off[2]) < p.refresh)
 
     def _arrive(self, place: int, stamp: float) -> None:
         """Go over to another place: that took as long as it took, and is thereby possible."""
@@ -179,23 +192,25 @@ class PlaceMap:
         length = float(np.hypot(change[0], change[1]))
         return float(np.clip(taken, 0.1, length / self.parameters.speed + self.parameters.dwell_s))
 
-    def _move_anchor(self, place: int, at: Floats) -> None:
+    def _move_anchor(self, place: int, at: Floats, sigma: Floats | None = None) -> None:
         self._anchor, self._anchored_at = place, at
+        self._anchor_sigma = np.zeros(3) if sigma is None else sigma
         self._driven = self._turned = 0.0
 
     def _sigma(self) -> Floats:
-        """Standard deviations (3,) of odometry since the anchor."""
+        """Standard deviations (3,) of where the anchor is seen from here, by odometry."""
         p = self.parameters
         along = 0.02 + p.drift * self._driven
-        return np.array([along, along, 0.01 + p.drift_turning * self._turned
-                         + 0.02 * self._driven])
+        own = np.array([along, along, 0.01 + p.drift_turning * self._turned
+                        + 0.02 * self._driven])
+        return np.asarray(np.hypot(own, self._anchor_sigma))
 
     # Recognition
 
     def _recognise(self, stamp: float, odom: Floats, descriptor: ArrayLike,
                    compare: Compare) -> None:
         p, here = self.parameters, self.on_map(odom)
-        among = self.places.stamps < stamp - p.recognise_after_s
+        among = self.places.seen < stamp - p.recognise_after_s
         if self.located:
             gate, gate_turning = self._gate()
             poses = self.places.poses
@@ -242,27 +257,41 @@ class PlaceMap:
         if len(self._fixes) < p.agreeing:
             return
         self._fixes.clear()
+        sigma = np.array([fix.sigma, fix.sigma, p.sight_turning])
         if self.located and self._anchor is not None:
-            self._close(fix, odom)
+            sigma = self._close(fix, odom, sigma)
         else:
             self.frame, self.located = fix.frame, True
         self._driven_blind = self._turned_blind = 0.0
         self._here, self._since = fix.place, fix.stamp
-        self._move_anchor(fix.place, compose(odom, fix.here))
+        self._move_anchor(fix.place, self.in_odom(self.places.poses[fix.place]), sigma)
 
-    def _close(self, fix: _Fix, odom: Floats) -> None:
-        """Join the place that odometry is counted from with the one recognised; fit the map."""
+    def _close(self, fix: _Fix, odom: Floats, sight: Floats) -> Floats:
+        """Join the place that odometry is counted from with the one recognised; fit the map.
+
+        Returns the standard deviations (3,) of the robot's pose as odometry and sight, which is
+        as far off as `sight` (3,), tell it together.
+        """
         assert self._anchor is not None
+        counted = self._sigma()
         change = compose(relative(self._anchored_at, odom), fix.here)
-        sight = np.array([fix.sigma, fix.sigma, 0.05 + 0.2 * fix.sigma])
         if fix.place != self._anchor:
             self.ways.join(self._anchor, fix.place, self._time(math.inf, change), change,
-                           np.hypot(self._sigma(), sight), sighted=True)
+                           np.hypot(counted, sight), sighted=True)
             self.places.poses[:] = fitted(self.places.poses, self.ways.ends, self.ways.changes,
-                                          self.ways.sigmas, self.ways.sighted)
-        on_map = compose(self.places.poses[fix.place], relative(fix.here, np.zeros(3)))
-        self.frame = compose(on_map, relative(odom, np.zeros(3)))
+                                          self.ways.sigmas, self.ways.sighted,
+                                          self.places.headings)
+        by_odometry = compose(self.places.poses[self._anchor], relative(self._anchored_at, odom))
+        if math.isfinite(self._heading_sigma):  # walls know better than what was counted
+            by_odometry[2] = self.on_map(odom)[2]
+            counted[2] = self._heading_sigma
+        by_sight = compose(self.places.poses[fix.place], relative(fix.here, np.zeros(3)))
+        share = counted ** 2 / (counted ** 2 + sight ** 2)
+        off = by_sight - by_odometry
+        off[2] = wrap_angle(off[2])
+        self.frame = compose(by_odometry + share * off, relative(odom, np.zeros(3)))
         self.corrections += 1
+        return np.asarray(sight * np.sqrt(share))
 
     # Ways
 

@@ -16,6 +16,8 @@ COARSE = 64  # numbers of a descriptor that the first look compares
 SHORTLIST = 256  # places whose whole descriptors are compared
 FIRST_ROOM = 256
 
+_COLUMNS = ('_poses', '_headings', '_stamps', '_seen', '_descriptors', '_coarse', '_square')
+
 
 class Places:
     """Poses on the map, descriptors (latents) and pictures of N places, numbered from 0.
@@ -34,7 +36,9 @@ class Places:
             np.float32) * np.float32(np.sqrt(width / coarse))
         self._count = 0
         self._poses = np.zeros((FIRST_ROOM, 3))
+        self._headings = np.full((FIRST_ROOM, 2), np.inf)
         self._stamps = np.zeros(FIRST_ROOM)
+        self._seen = np.zeros(FIRST_ROOM)
         self._descriptors: NDArray[np.float32] = np.zeros((FIRST_ROOM, width), np.float32)
         self._coarse: NDArray[np.float32] = np.zeros((FIRST_ROOM, coarse), np.float32)
         self._square: NDArray[np.float32] = np.zeros(FIRST_ROOM, np.float32)
@@ -49,9 +53,19 @@ class Places:
         return self._poses[:self._count]
 
     @property
+    def headings(self) -> Floats:
+        """Yaw on the map as walls told it, and its standard deviation, (N, 2) rad; else inf."""
+        return self._headings[:self._count]
+
+    @property
     def stamps(self) -> Floats:
-        """When each was seen last (N,), ROS s."""
+        """When each was added (N,), ROS s."""
         return self._stamps[:self._count]
+
+    @property
+    def seen(self) -> Floats:
+        """When each was looked at last, from where it lies (N,), ROS s."""
+        return self._seen[:self._count]
 
     @property
     def descriptors(self) -> NDArray[np.float32]:
@@ -59,22 +73,28 @@ class Places:
         return self._descriptors[:self._count]
 
     def add(self, pose: ArrayLike, descriptor: ArrayLike, stamp: float,
-            picture: bytes = b'') -> int:
-        """Remember a place; returns its number. `descriptor` (E,), `pose` (3,)."""
+            picture: bytes = b'', heading_sigma: float = np.inf) -> int:
+        """Remember a place; returns its number. `descriptor` (E,), `pose` (3,).
+
+        `heading_sigma`, rad: how far the pose's yaw may be wrong, where something else than
+        odometry told it.
+        """
         if self._count == len(self._poses):
             self._grow()
         number = self._count
         self._poses[number] = pose
-        self._stamps[number] = stamp
+        self._stamps[number] = self._seen[number] = stamp
+        yaw = self._poses[number, 2]
+        self._headings[number] = (yaw, heading_sigma) if np.isfinite(heading_sigma) else np.inf
         self._describe(number, np.asarray(descriptor, np.float32))
         self.pictures.append(picture)
         self._count += 1
         return number
 
     def refresh(self, number: int, descriptor: ArrayLike, stamp: float, picture: bytes) -> None:
-        """Note what a place looks like by now: light and furniture change."""
+        """Note what a place looks like by now, seen from it: light and furniture change."""
         self._describe(number, np.asarray(descriptor, np.float32))
-        self._stamps[number], self.pictures[number] = stamp, picture
+        self._seen[number], self.pictures[number] = stamp, picture
 
     def _describe(self, number: int, descriptor: NDArray[np.float32]) -> None:
         self._descriptors[number] = descriptor
@@ -82,7 +102,7 @@ class Places:
         self._square[number] = self._coarse[number] @ self._coarse[number]
 
     def _grow(self) -> None:
-        for name in ('_poses', '_stamps', '_descriptors', '_coarse', '_square'):
+        for name in _COLUMNS:
             old = getattr(self, name)
             setattr(self, name, np.concatenate([old, np.zeros_like(old)]))
 
@@ -122,7 +142,7 @@ class Places:
     def keep(self, numbers: Sequence[int] | Numbers) -> None:
         """Forget all but these (K,), which are numbered anew in their order."""
         kept = np.asarray(numbers, np.int64)
-        for name in ('_poses', '_stamps', '_descriptors', '_coarse', '_square'):
+        for name in _COLUMNS:
             values = getattr(self, name)
             values[:len(kept)] = values[kept]
         self.pictures = [self.pictures[number] for number in kept]

@@ -50,7 +50,7 @@ class MemoryOutlet:
 
     def _markers(self, finder: Any, stamp: float, pose: np.ndarray) -> Iterator[Marker]:
         """Yield places, ways, blocked ways and the route, those that are empty too."""
-        at = finder.map.in_odom(finder.map.places.poses)
+        at = finder.in_odom(finder.map.places.poses)
         away = np.hypot(*(at[:, :2] - pose[:2]).T)
         near = np.zeros(len(at), bool)
         near[np.argsort(away)[:MOST_PLACES]] = True

@@ -144,7 +144,8 @@ class PilotConfig:
     hear_admitted: bool = True  # follow what guardrails let through, not what was wished
     hierarchical: bool = False
     use_upper_level: bool = True  # by a hierarchical planner,
-    use_places: bool = True  # likewise
+    use_places: bool = True  # likewise,
+    use_compass: bool = True  # to steady the odometry that places lie in
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24
     drawn_futures: int = 1

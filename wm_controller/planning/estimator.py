@@ -27,6 +27,8 @@ JUMP_M = 0.5           # odometry that moves further in one step is a reset, not
 class Estimate:
     """The state (1, S) at `stamp`, the pixels (1, H, W, 3) seen, base pose (3,), surprise.
 
+    `features` (1, C, h, w) are the encoder's of these pixels.
+
     `surprise` (0..1) is the conformal quantile of `surprise_score` (nats, steadied); both, and
     `energy` (mean squared error of the latent predicted one step before), are NaN where nothing
     was predicted. `jumped`: odometry was reset since the last one, so that places remembered in
@@ -36,6 +38,7 @@ class Estimate:
     stamp: float
     trace: Trace
     pixels: torch.Tensor
+    features: torch.Tensor
     pose: Floats
     twist: Floats | None
     surprise: float
@@ -146,7 +149,7 @@ class Estimator:
     def _updated(self, observation: Observation, before: Estimate | None,
                  jumped: bool) -> Estimate:
         pixels = self._pixels(observation.image)
-        latent = self.model.encode(pixels)
+        latent, features = self.model.encode_with_features(pixels)
         stamp, twist = observation.stamp, observation.twist
         if before is None:
             trace, pose = self._started(observation, pixels, latent)
@@ -156,8 +159,8 @@ class Estimator:
             trace, evidence, pose = self._followed(observation, before, pixels, latent)
             energy = float(evidence.one_step_energy)
             surprise, score = self._surprise(stamp, evidence, energy)
-        return Estimate(stamp, trace, pixels, np.asarray(pose, float), twist, surprise, score,
-                        energy, before is None, jumped)
+        return Estimate(stamp, trace, pixels, features, np.asarray(pose, float), twist, surprise,
+                        score, energy, before is None, jumped)
 
     def _started(self, observation: Observation, pixels: torch.Tensor,
                  latent: torch.Tensor) -> tuple[Trace, Floats]:

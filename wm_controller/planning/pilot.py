@@ -31,7 +31,7 @@ from wm_controller.planning.hierarchy import UpperLevel
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.lower_level import LowerLevel, Pending
 from wm_controller.planning.objectives import Situation
-from wm_controller.planning.wayfinder import Wayfinder
+from wm_controller.planning.wayfinder import Wayfinder, WayfinderConfig
 from wm_controller.safety.geometry import wrap_angle
 from wm_controller.world_model.attach import upper_level
 from wm_controller.world_model.bundle import Bundle
@@ -74,8 +74,9 @@ class Pilot:
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._upper = UpperLevel(upper_level(bundle), self.config, seed) if (
             self.config.hierarchical and self.config.use_upper_level) else None
-        self.wayfinder = Wayfinder(bundle) if (
-            self.config.hierarchical and self.config.use_places) else None
+        self.wayfinder = Wayfinder(bundle, WayfinderConfig(
+            use_compass=self.config.use_compass)) if (
+                self.config.hierarchical and self.config.use_places) else None
         self._seed = seed
         self._lower = LowerLevel(self.imagination, self.config, seed, clock)
         self._goal: GoalEstimate | None = None
@@ -136,7 +137,7 @@ class Pilot:
         if goal is not None:
             self._goal = GoalEstimate(goal, self.estimator)
         if isinstance(goal, PoseGoal) and self.wayfinder and self.wayfinder.map.located:
-            self._on_map = self.wayfinder.map.on_map([goal.x, goal.y, goal.yaw or 0.0])
+            self._on_map = self.wayfinder.on_map([goal.x, goal.y, goal.yaw or 0.0])
 
     @property
     def takes_pictures(self) -> bool:
@@ -251,7 +252,7 @@ class Pilot:
             self._found = None
             return goal.place
         if self._on_map is not None:
-            return self.wayfinder.map.in_odom(self._on_map)[:2]
+            return self.wayfinder.in_odom(self._on_map)[:2]
         if now - self._found_at > self.config.find_every_s and (
                 goal.picture is not None and goal.pixels is not None):
             self._found_at = now
@@ -272,8 +273,11 @@ class Pilot:
         if distance > slack * tolerance:
             self._reached, self._facing_since = False, None
             return None
-        if goal.yaw is not None and not self._reached:
-            turn = float(wrap_angle(goal.yaw - estimate.pose[2]))
+        yaw = goal.yaw
+        if yaw is not None and self._on_map is not None and self.wayfinder is not None:
+            yaw = float(self.wayfinder.in_odom(self._on_map)[2])
+        if yaw is not None and not self._reached:
+            turn = float(wrap_angle(yaw - estimate.pose[2]))
             if abs(turn) > 0.15:
                 self._facing_since = None
                 limit = 0.6 * self.config.limits.max_w

@@ -10,19 +10,23 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 import torch
 from torch import nn, Tensor
 
 from wm_controller.memory.map_file import load_map, save_map
 from wm_controller.memory.place_map import PlaceMap
+from wm_controller.memory.steady_odometry import SteadyOdometry
 from wm_controller.memory.ways import Reach
 from wm_controller.planning.estimator import Estimate
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.world_model.bundle import Bundle
+from wm_controller.world_model.compass import heading_of
 from wm_controller.world_model.goal_pose import GoalPoseHead
 
 Floats = NDArray[np.float64]
+
+WALLS_KNOWN = 0.03  # rad: no better than that, walls hold the heading
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,23 @@ class WayfinderConfig:
     sure: float = 0.25  # of where a goal picture was taken, to drive there
     way_back: float = 0.15  # m and rad by which a view and its inverse may differ
     quality: int = 90  # of remembered pictures, as JPEG
+    use_compass: bool = True
 
 
 class Wayfinder:
     """A map of places, kept with every frame, and routes over it.
 
+    The map lies in odometry whose heading is held by the walls, where the model has a compass.
     Places are recognised by the model's latents, and it is checked with the head that compares
     goal pictures where the robot stands to them. Without that head nothing is recognised, and
-    odometry's drift stays.
+    what drift is left stays.
     """
 
     def __init__(self, bundle: Bundle, config: WayfinderConfig | None = None) -> None:
         self.config = config or WayfinderConfig()
         self._head: GoalPoseHead | None = bundle.model.goal_pose
+        self._compass = bundle.model.compass if self.config.use_compass else None
+        self.odometry = SteadyOdometry()
         self.map = PlaceMap(bundle.spec.architecture.latent)
         self._digest = _digest(bundle.model.encoder)
         self._reach: Reach | None = None
@@ -77,7 +85,16 @@ class Wayfinder:
     def restart(self) -> None:
         """Keep the map when time or odometry begin anew: where the robot is must be found out."""
         self.map.restart()
+        self.odometry.restart()
         self._forget_route()
+
+    def on_map(self, pose: ArrayLike) -> Floats:
+        """Poses (..., 3) in odom, on the map."""
+        return self.map.on_map(compose(self.odometry.frame, pose))
+
+    def in_odom(self, pose: ArrayLike) -> Floats:
+        """Poses (..., 3) on the map, in odom as it is now."""
+        return compose(relative(self.odometry.frame, np.zeros(3)), self.map.in_odom(pose))
 
     def _forget_route(self) -> None:
         self._reach, self._reach_of, self._reach_at = None, None, -math.inf
@@ -87,13 +104,21 @@ class Wayfinder:
         """Take in a frame."""
         if estimate.jumped:
             self.map.jumped()
+            self.odometry.restart()
+        self.odometry.follow(estimate.pose)
+        if self._compass is not None:
+            with torch.no_grad():
+                heading, sigma = heading_of(self._compass(estimate.features))
+            self.odometry.sight(float(heading[0]), float(sigma[0]))
         latent = estimate.trace.latent[0].double().numpy()
 
         def compare(pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
             return self._compare(estimate.pixels, pictures)
-        self.map.update(estimate.stamp, estimate.pose, latent,
+        self.map.update(estimate.stamp, self.odometry.pose, latent,
                         lambda: self._compressed(estimate.pixels),
-                        compare if self._head is not None else None)
+                        compare if self._head is not None else None,
+                        math.inf if self.odometry.walls is None else
+                        max(self.odometry.sigma, WALLS_KNOWN))
 
     def _compressed(self, pixels: Tensor) -> bytes:
         image = pixels[0].numpy()[..., ::-1]
@@ -133,7 +158,7 @@ class Wayfinder:
             return None
         # What was compared says how the place lies as seen from the picture.
         back = relative(seen[best], np.zeros(3))
-        return self.map.in_odom(compose(self.map.places.poses[numbers[best]], back))
+        return self.in_odom(compose(self.map.places.poses[numbers[best]], back))
 
     def next_place(self, goal: Floats, now: float, direct_m: float) -> Floats | None:
         """Return where (2,) in odom to head for on the way to a goal (2,) in odom.
@@ -157,10 +182,10 @@ class Wayfinder:
         ahead = min(int(np.searchsorted(along, self.config.ahead)), len(route) - 1)
         if ahead == 0:
             return None
-        return self.map.in_odom(np.array([*places[ahead], 0.0]))[:2]
+        return self.in_odom(np.array([*places[ahead], 0.0]))[:2]
 
     def _reach_to(self, goal: Floats, now: float) -> Reach | None:
-        on_map = self.map.on_map(np.array([*goal, 0.0]))[:2]
+        on_map = self.on_map(np.array([*goal, 0.0]))[:2]
         asked = (round(float(on_map[0]), 1), round(float(on_map[1]), 1))
         count = 0 if self._reach is None else len(self._reach.time_s)
         if asked != self._reach_of or now - self._reach_at > self.config.anew_s or (

@@ -10,6 +10,8 @@ from pathlib import Path
 import time
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 import torch
 from torch import nn, Tensor
 
@@ -75,6 +77,7 @@ class Part(ABC):
     PREFIX: ClassVar[str]  # of its weights in the bundle
     TERM: ClassVar[str]    # of its loss that people are shown
     window: ClassVar[int] = 1  # frames in a row that a batch is made of
+    extras: ClassVar[tuple[str, ...]] = ()  # columns (N, 3) that data sets may have beside theirs
     module: nn.Module
 
     @property
@@ -165,9 +168,16 @@ def train_part(paths: list[Path], options: PartOptions, make: Maker, report: Rep
 def _split(datasets: list[Dataset], part: Part, options: PartOptions) -> tuple[Windows, Windows]:
     try:
         windows = Windows(datasets, part.window, max_memory_gb=options.max_memory_gb)
+        windows = windows.with_columns({name: _extra(datasets, name) for name in part.extras})
         return windows.split(options.held_out, seed=0)
     except InputError as error:
         raise NoData(f'{error} (for its {part.NAME.replace("_", " ")})') from error
+
+
+def _extra(datasets: list[Dataset], name: str) -> NDArray[Any]:
+    """Rows (N, 3) of a column over all data sets, NaN in those that have no such column."""
+    return np.concatenate([data.column(name) if name in data.extras else np.full(
+        (data.n_steps, 3), np.nan) for data in datasets])
 
 
 def _iterate(part: Part, optimizer: torch.optim.Optimizer, sample: Sampler,

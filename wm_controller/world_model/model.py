@@ -6,6 +6,7 @@ import torch
 from torch import nn, Tensor
 
 from wm_controller.world_model.abstract import AbstractLevel
+from wm_controller.world_model.compass import CompassHead
 from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.dynamics import Predictor, StateFilter, VariableInference
 from wm_controller.world_model.encoders import make_encoder
@@ -55,6 +56,8 @@ class WorldModel(nn.Module):
             self.gap_head = GapHead(spec)
         self.decoder = Decoder(spec) if spec.architecture.decoder_channels else None
         self.abstract = AbstractLevel(spec) if spec.architecture.abstract_state else None
+        self.compass = CompassHead(spec, self.encoder.feature_shape) if (
+            spec.architecture.compass_width) else None
         self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),
