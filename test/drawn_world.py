@@ -20,8 +20,8 @@ def draw(pose: np.ndarray) -> np.ndarray:
 
 
 def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=True,
-                  commands=True):
-    """Write a data set of random driving in that world."""
+                  commands=True, truth=False):
+    """Write a data set of random driving in that world; with `truth`, true poses beside it."""
     rng = np.random.default_rng(seed)
     with DatasetWriter(path, rate_hz=rate_hz) as writer:
         for episode in range(episodes):
@@ -38,5 +38,6 @@ def write_dataset(path, *, episodes=8, steps=60, rate_hz=5.0, seed=0, odometry=T
             if not odometry:
                 proprio[:], pose[:], clearance[:] = np.nan, np.nan, np.nan
             writer.append_episode(pixels, action if commands else None, proprio, pose,
-                                  np.arange(steps) / rate_hz + 100.0 * episode, clearance)
+                                  np.arange(steps) / rate_hz + 100.0 * episode, clearance,
+                                  {'world_pose': pose} if truth else None)
     return path
