@@ -74,6 +74,27 @@ def test_the_way_leads_around_a_wall_and_is_never_shorter_than_the_straight_line
     assert way(points[:1])[0] > unhindered + 0.2
 
 
+def test_what_was_driven_before_is_preferred_to_the_unknown_and_gives_way_to_what_is_seen():
+    memory = FreeSpace(0.18)
+    memory.occupy_track(0.0, ORIGIN)
+    goal = np.array([6.0, 0.0])
+    round_about = np.array([[[0, 0], [0, 2]], [[0, 2], [6, 2]], [[6, 2], [6, 0]]], float)
+    unknown, driven = (memory.cost_to_go(goal, ways)(ORIGIN[None, :2])[0]
+                       for ways in (None, round_about))
+    assert unknown == pytest.approx(12.0, rel=0.05)  # through the unknown, straight on
+    assert driven == pytest.approx(10.0, rel=0.1)
+    for y in np.linspace(1.4, 2.6, 13):  # by now something stands on it
+        memory.block(1.0, np.array([2.7, y, 0.0]), 0.0)
+    blocked = memory.cost_to_go(goal, round_about)(ORIGIN[None, :2])[0]
+    assert driven + 0.5 < blocked <= unknown + 0.2
+
+
+def test_it_says_which_points_it_covers():
+    memory = FreeSpace(0.18)
+    memory.occupy_track(0.0, ORIGIN)
+    assert memory.covers(np.array([9.0, -9.0])) and not memory.covers(np.array([10.5, 0.0]))
+
+
 def test_a_goal_that_is_walled_in_has_no_way():
     memory = FreeSpace(0.18)
     memory.occupy_track(0.0, ORIGIN)

@@ -134,7 +134,7 @@ def bundles(tmp_path_factory):
     folder, made = tmp_path_factory.mktemp('bundles'), []
     for width in (16, 0):
         spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()),
-                         architecture=replace(TINY, abstract_state=width))
+                         architecture=replace(TINY, abstract_state=width, compass_width=8))
         save_bundle(folder / f'{width}.safetensors', WorldModel(spec), gates={'passed': True},
                     training={}, energy_quantiles=())
         made.append(load_bundle(folder / f'{width}.safetensors'))
@@ -210,6 +210,9 @@ def test_leaving_a_part_out_changes_the_plan_or_what_it_is_made_of(bundles, part
     before, after = drive(whole), drive(lesser)
     if part == 'places':  # too short a drive to tell
         assert before[0].wayfinder is not None and after[0].wayfinder is None
+    elif part == 'compass':  # likewise
+        assert all(each[0].wayfinder.uses_compass == is_there
+                   for each, is_there in ((before, True), (after, False)))
     elif part == 'latent-variable':
         assert after[0].imagination.draw(3) is None
     elif part not in ('ensemble', 'imagined-gap'):  # of which this untrained model has none

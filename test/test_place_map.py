@@ -144,7 +144,7 @@ def test_a_blocked_way_is_learned():
                    and world.map.places.poses[b, 1] < 2.0]
         if not on_wall:
             break
-        world.map.blocked(*on_wall[0], world.stamp)
+        world.map.ways.failed(world.map.ways.between(*on_wall[0]), world.stamp)
     poses = world.map.places.poses[route]
     assert middle > 0 and len(route)
     assert poses[:, 1].max() > 4.0  # the long way round

@@ -62,32 +62,36 @@ def taught():
 
 
 def test_a_goal_far_along_the_route_is_headed_for_by_the_next_stretch_of_it(taught):
-    target = taught.finder.next_place(np.array([6.0, 0.0]), taught.stamp, direct_m=40.0)
-    assert target == pytest.approx([3.0, 5.0], abs=0.7)
+    target = taught.finder.next_place(np.array([6.0, 0.0]), taught.stamp)
+    assert target == pytest.approx([6.0, 4.2], abs=0.6)
     assert len(taught.finder.route) > 10
 
 
-def test_where_the_direct_way_is_as_good_it_is_taken(taught):
-    assert taught.finder.next_place(np.array([6.0, 0.0]), taught.stamp, direct_m=5.0) is None
+def test_a_goal_that_no_place_is_near_has_no_route(taught):
+    assert taught.finder.next_place(np.array([60.0, 0.0]), taught.stamp) is None
     assert taught.finder.route == []
 
 
-def test_a_goal_that_no_place_is_near_has_no_route(taught):
-    assert taught.finder.next_place(np.array([60.0, 0.0]), taught.stamp, direct_m=90.0) is None
+def test_ways_that_were_driven_are_told_where_they_lie(taught):
+    ways = taught.finder.ways_about(taught.odom, taught.stamp)
+    assert len(ways) > 20
+    middles = ways.mean(1)
+    on_track = [np.abs(middles[:, 1]) < 0.4, np.abs(middles[:, 0] - 6) < 0.4,
+                np.abs(middles[:, 1] - 5) < 0.4]
+    assert np.any(on_track, 0).all() and all(each.any() for each in on_track)
+    assert len(Seeing(taught).ways_about(taught.odom, taught.stamp)) == 0
 
 
-def test_held_up_it_looks_for_another_way():
-    drive = Drive()
-    drive.rounds(1)
-    goal = np.array([6.0, 5.0])
-    first = drive.finder.next_place(goal, drive.stamp, direct_m=90.0)
-    for _ in range(60):
-        target = drive.finder.next_place(goal, drive.stamp, direct_m=90.0)
-        if target is None or np.hypot(*(target - first)) > 2.0:
-            break
-        drive.finder.held_up(drive.stamp)
-    # Both ways round are open: it comes to the other one, or to saying that there is none.
-    assert target is None or np.hypot(*(target - first)) > 2.0
+def test_a_way_that_holds_the_robot_up_is_not_told_for_a_while(taught):
+    finder, stamp = taught.finder, taught.stamp
+    before = finder.ways_about(taught.odom, stamp)
+    finder.held_up(np.array([3.0, 0.0, 0.0]), stamp)
+    left = finder.ways_about(taught.odom, stamp + 1.0)
+    gone = {tuple(each) for each in before.mean(1).round(6)} - {
+        tuple(each) for each in left.mean(1).round(6)}
+    assert 1 <= len(gone) < 8
+    assert all(abs(x - 3.45) < 0.8 and abs(y) < 0.4 for x, y in gone)
+    assert len(finder.ways_about(taught.odom, stamp + 90.0)) == len(before)
 
 
 def test_a_goal_picture_is_found_among_the_places(taught):

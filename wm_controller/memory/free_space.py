@@ -11,6 +11,7 @@ are forgotten.
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
@@ -169,10 +170,16 @@ class FreeSpace:
         return (self._evidence < p.free_below, np.abs(self._evidence) < p.unknown_below,
                 np.stack([x, y], -1))
 
-    def cost_to_go(self, goal: Floats) -> 'CostToGo':
+    def covers(self, point: Floats) -> bool:
+        """Whether a point (2,) lies on the grid as it is now."""
+        inside = np.abs(point - self._origin - self.parameters.side / 2)
+        return bool((inside < self.parameters.side / 2 - self.parameters.resolution).all())
+
+    def cost_to_go(self, goal: Floats, driven: Floats | None = None) -> 'CostToGo':
         """Return the length of the best way to `goal` (2,) through what is known, in odom.
 
-        The unknown counts as free but longer, nearness to obstacles as longer still.
+        The unknown counts as free but longer, nearness to obstacles as longer still. `driven`
+        (K, 2, 2): stretches known to be free from earlier, unless something stands there now.
         """
         p = self.parameters
         self.clearance_at(goal[None])
@@ -180,11 +187,13 @@ class FreeSpace:
         inside = np.clip(goal, self._origin + p.resolution,
                          self._origin + p.side - p.resolution)
         row, column = (int(cell) for cell in self._cells_of(inside))
-        rows, columns = self._extent(row, column)
+        free = self._evidence < p.free_below
+        if driven is not None and len(driven):
+            free |= self._track(driven) & (self._evidence <= p.occupied_above)
+        rows, columns = self._extent(free, row, column)
         gap = self._distance[rows, columns] - self.robot_radius
         near = np.clip(1 - gap / p.near_within, 0.0, 1.0)
-        known = self._evidence[rows, columns] < p.free_below
-        cost = np.where(known, 1.0, p.unknown_cost) + p.near_cost * near
+        cost = np.where(free[rows, columns], 1.0, p.unknown_cost) + p.near_cost * near
         # Memory is blurred by a cell or so: a touch is dear, only deep overlap is blocked.
         cost += p.touching_cost * np.clip(-gap / p.blocked_depth, 0.0, 1.0)
         cost[gap < -p.blocked_depth] = np.inf
@@ -202,10 +211,18 @@ class FreeSpace:
         return CostToGo(reach.reshape(cost.shape), corner, p.resolution,
                         float(np.hypot(*(goal - inside))))
 
-    def _extent(self, row: int, column: int) -> tuple[slice, slice]:
+    def _track(self, driven: Floats) -> NDArray[np.bool_]:
+        """Cells (R, C) no further from stretches (K, 2, 2) than half the robot."""
+        p = self.parameters
+        ends = np.round((driven - self._origin) / p.resolution - 0.5).astype(np.int32)
+        drawn = np.zeros((self.cells, self.cells), np.uint8)
+        cv2.polylines(drawn, list(ends), False, 1, max(1, round(self.robot_radius / p.resolution)))
+        return drawn.astype(bool)
+
+    def _extent(self, free: NDArray[np.bool_], row: int, column: int) -> tuple[slice, slice]:
         """Rows and columns of what is known and of a cell, and a way round it all."""
         border = int(round(self.parameters.detour / self.parameters.resolution))
-        known = np.abs(self._evidence) > 0.05
+        known = free | (np.abs(self._evidence) > 0.05)
         spans = []
         for axis, cell in ((1, row), (0, column)):
             found = np.flatnonzero(known.any(axis))

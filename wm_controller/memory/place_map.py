@@ -310,12 +310,6 @@ class PlaceMap:
         away = np.hypot(self.places.poses[near, 0] - x, self.places.poses[near, 1] - y)
         return self.ways.to(near, p.unknown * away / p.speed, len(self.places), stamp)
 
-    def blocked(self, first: int, second: int, stamp: float) -> None:
-        """Note that the way between two places could not be driven."""
-        known = self.ways.between(first, second)
-        if known is not None:
-            self.ways.failed(known, stamp)
-
     def _forget(self) -> None:
         """Forget the most crowded places, but not where the robot is."""
         count = len(self.places)

@@ -177,7 +177,7 @@ class Pilot:
                 held_up, self._bearings, clearance[1], self.config.footprint.reach))
             self._way_at = -math.inf
             if self.wayfinder is not None:
-                self.wayfinder.held_up(estimate.stamp)
+                self.wayfinder.held_up(estimate.pose, estimate.stamp)
             if held_up > 0:
                 self._back_off_until = estimate.stamp + self.config.back_off_s
         else:
@@ -235,7 +235,7 @@ class Pilot:
             self.memory.doubt()
             self._way_at = -math.inf
             if self.wayfinder is not None:
-                self.wayfinder.held_up(now)
+                self.wayfinder.held_up(estimate.pose, now)
             self._explorer.give_up(now)
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
@@ -336,12 +336,15 @@ class Pilot:
     def _way_to(self, place: Floats, estimate: Estimate, now: float
                 ) -> tuple[CostToGo, Floats | None]:
         """The way through what is known of space, and the place it leads to if not the goal."""
-        way = self.memory.cost_to_go(place)
         if self.wayfinder is None:
-            return way, None
-        direct_m = float(way(estimate.pose[None, :2])[0])
-        target = self.wayfinder.next_place(place, now, direct_m)
-        return (way, None) if target is None else (self.memory.cost_to_go(target), target)
+            return self.memory.cost_to_go(place), None
+        driven = self.wayfinder.ways_about(estimate.pose, now)
+        target = None
+        if not self.memory.covers(place):
+            target = self.wayfinder.next_place(place, now)
+        if target is None or not self.memory.covers(target):
+            return self.memory.cost_to_go(place, driven), None
+        return self.memory.cost_to_go(target, driven), target
 
     def _unreachable(self, situation: Situation, now: float) -> bool:
         """Whether memory, doubted again and again, still knows of no way through the unknown."""

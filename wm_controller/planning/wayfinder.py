@@ -33,8 +33,10 @@ WALLS_KNOWN = 0.03  # rad: no better than that, walls hold the heading
 class WayfinderConfig:
     """Lengths in m, times in s."""
 
-    ahead: float = 2.5  # along the route: as far as the lower levels plan well
-    worth: float = 1.2  # by which the direct way must be longer than the route
+    about: float = 14.0  # from the robot, within which ways are told
+    ahead: float = 6.0  # along the route, of a goal too far away for the memory of space
+    held_up: float = 0.45  # ahead of the robot, what holds it up stands
+    held_up_within: float = 0.3
     anew_s: float = 2.0  # after which a route is computed anew
     candidates: int = 8  # places that a goal picture is compared with
     sure: float = 0.25  # of where a goal picture was taken, to drive there
@@ -63,6 +65,11 @@ class Wayfinder:
         self._reach_of: tuple[float, float] | None = None
         self._reach_at = -math.inf
         self.route: list[int] = []  # places that lie ahead, for people to see
+
+    @property
+    def uses_compass(self) -> bool:
+        """Whether walls hold the heading of odometry."""
+        return self._compass is not None
 
     def save(self, path: Path) -> int:
         """Write the map to a file, whole or not at all; how many places. Raises InputError."""
@@ -160,10 +167,20 @@ class Wayfinder:
         back = relative(seen[best], np.zeros(3))
         return self.in_odom(compose(self.map.places.poses[numbers[best]], back))
 
-    def next_place(self, goal: Floats, now: float, direct_m: float) -> Floats | None:
-        """Return where (2,) in odom to head for on the way to a goal (2,) in odom.
+    def ways_about(self, pose: ArrayLike, now: float) -> Floats:
+        """Stretches (K, 2, 2) in odom about a pose (3,) that were driven, and are not blocked."""
+        ways, at = self.map.ways, self.in_odom(self.map.places.poses)[:, :2]
+        if not len(ways):
+            return np.zeros((0, 2, 2))
+        usable = ways.open(now) & ~ways.sighted
+        stretches = at[ways.ends[usable]]
+        away = np.hypot(*(stretches.mean(1) - np.asarray(pose, float)[:2]).T)
+        return np.asarray(stretches[away < self.config.about])
 
-        None where the direct way, which memory of space makes `direct_m` long, is as good.
+    def next_place(self, goal: Floats, now: float) -> Floats | None:
+        """Return where (2,) in odom to head for on the way to a far goal (2,) in odom.
+
+        None where no place leads on towards it.
         """
         self.route = []
         here = self.map.here
@@ -171,9 +188,6 @@ class Wayfinder:
             return None
         reach = self._reach_to(goal, now)
         if reach is None or not np.isfinite(reach.time_s[here]):
-            return None
-        speed = self.map.parameters.speed
-        if direct_m <= self.config.worth * reach.time_s[here] * speed:
             return None
         route = reach.route(here)
         self.route = route
@@ -194,11 +208,19 @@ class Wayfinder:
             self._reach_of, self._reach_at = asked, now
         return self._reach
 
-    def held_up(self, now: float) -> None:
-        """Note that the way to the next place cannot be driven."""
-        if len(self.route) > 1:
-            self.map.blocked(self.route[0], self.route[1], now)
-            self._reach_at = -math.inf
+    def held_up(self, pose: Floats, now: float) -> None:
+        """Note that ways which lead on from a pose (3,) in odom cannot be driven."""
+        ahead = pose[:2] + self.config.held_up * np.array([np.cos(pose[2]), np.sin(pose[2])])
+        ways, at = self.map.ways, self.in_odom(self.map.places.poses)[:, :2]
+        if not len(ways):
+            return
+        start, end = at[ways.ends[:, 0]], at[ways.ends[:, 1]]
+        along = end - start
+        share = ((ahead - start) * along).sum(-1) / np.maximum((along ** 2).sum(-1), 1e-9)
+        nearest = start + np.clip(share, 0.0, 1.0)[:, None] * along
+        for way in np.flatnonzero(np.hypot(*(nearest - ahead).T) < self.config.held_up_within):
+            ways.failed(int(way), now)
+        self._reach_at = -math.inf
 
 
 def _digest(encoder: nn.Module) -> str:
