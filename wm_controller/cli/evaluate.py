@@ -27,9 +27,13 @@ def evaluate(
     planner: str = typer.Option(
         'flat', help='hierarchical, flat, straight (at the goal), random, or oracle (true map).'
     ),
-    goal: str = typer.Option('pose', help='pose, or image (in sight, up to 3 m away).'),
+    goal: str = typer.Option('pose', help='pose, or image (in sight, up to 3 m; see --teach).'),
     band: str | None = typer.Option(
         None, help='Length of the shortest path: near 2-4, mid 4-8, far 8-16 m; default 3-8 m.'
+    ),
+    teach: bool = typer.Option(
+        False, '--teach', help='Image goals out of sight: each way is driven there and back by a '
+        'hand before, and the picture is taken where it ended.'
     ),
     no_scan: bool = typer.Option(False, '--no-scan', help='Unplug the laser: camera alone.'),
     family: str = typer.Option('evaluation', help='Rooms: evaluation (held out) or training.'),
@@ -76,9 +80,10 @@ def evaluate(
 
     if band is not None and band not in ('near', 'mid', 'far'):
         raise InputError(f'--band {band}: use near, mid or far')
-    default = IMAGE_BAND if goal == 'image' else BANDS['default']
+    default = IMAGE_BAND if goal == 'image' and not teach else BANDS['default']
     study = Study(
-        spec=TaskSpec(seed, family, goal, BANDS[band] if band else default, people),
+        spec=TaskSpec(seed, family, goal, BANDS[band] if band else default, people,
+                      taught=teach),
         planner=planner,
         episodes=episodes,
         model=model,

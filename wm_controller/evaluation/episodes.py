@@ -21,6 +21,7 @@ import numpy as np
 from wm_controller.evaluation.policy import Policy
 from wm_controller.evaluation.recorder import DriveRecorder, jpeg, Keep
 from wm_controller.evaluation.records import Episode, Task
+from wm_controller.evaluation.teaching import Teacher
 from wm_controller.planning.contract import Goal, ImageGoal, Observation, Plan, PoseGoal
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
@@ -45,6 +46,7 @@ class LoopSettings:
     transport_s: float = 0.015  # of image and command, together
     fixed_plan_s: float | None = None  # instead of the measured time: the same on any machine
     scan: bool = True
+    teach: bool = False  # image goals: the way is driven there and back before, by a hand
     camera: CameraSpec = field(default_factory=CameraSpec)
     robot: RobotSpec = field(default_factory=RobotSpec)
 
@@ -119,31 +121,33 @@ def run_episode(
     cpu_before = time.process_time()
     room = make_room(task.room_seed, task.family, people=task.people)
     simulator = Simulator(room, settings.camera, settings.robot, seed=task.seed)
-    recorder = DriveRecorder(task, keep)
     try:
-        goal_image = _goal_image(simulator, task, recorder) if task.goal_kind == 'image' else None
+        picture = None
+        if task.goal_kind == 'image' and not settings.teach:
+            simulator.reset(pose=np.array(task.goal), seed=task.seed)
+            picture = simulator.image()
         simulator.reset(pose=np.array(task.start), seed=task.seed)
         policy = make_policy(simulator, task)
         policy.reset()
-        policy.set_goal(_goal(simulator, task, policy, goal_image))
+        if settings.teach:
+            task, picture = Teacher(
+                simulator, policy, make_guard(), tick_s=settings.tick_s,
+                camera_period_s=settings.camera_period_s, clock_start_s=CLOCK_START_S).show(task)
+        recorder = DriveRecorder(task, keep)
+        if picture is not None:
+            recorder.goal_frame = jpeg(picture, 320)
+        policy.set_goal(_goal(simulator, task, policy, picture))
         loop = _Loop(simulator, policy, make_guard(), settings, recorder)
         state = loop.run(task.timeout_s)
     finally:
         simulator.close()
     return recorder.finish(
-        simulator.time,
+        loop.elapsed_s,
         planner=planner,
         claimed=state == 'reached',
         end_state=state,
         cpu_s=time.process_time() - cpu_before,
     )
-
-
-def _goal_image(simulator: Simulator, task: Task, recorder: DriveRecorder) -> np.ndarray:
-    simulator.reset(pose=np.array(task.goal), seed=task.seed)
-    image = simulator.image()
-    recorder.goal_frame = jpeg(image, 320)
-    return image
 
 
 def _goal(simulator: Simulator, task: Task, policy: Policy, goal_image: np.ndarray | None) -> Goal:
@@ -171,15 +175,20 @@ class _Loop:
         self._tell = getattr(policy, 'admitted', None)  # baselines do not ask
         self._no_image = np.zeros((settings.camera.height, settings.camera.width, 3), np.uint8)
         self._wanted = (0.0, 0.0)
-        self._bumps = 0
+        self._begun_s, self._bumps = simulator.time, simulator.collisions
         self._state, self._since = 'idle', 0.0
+
+    @property
+    def elapsed_s(self) -> float:
+        """Since the drive began, s."""
+        return self._simulator.time - self._begun_s
 
     def run(self, timeout_s: float) -> str:
         """Drive until the policy has arrived or given up, or time is out; its last state."""
         every_camera = round(self._settings.camera_period_s / self._settings.tick_s)
         every_scan = round(self._settings.scan_period_s / self._settings.tick_s)
         tick = 0
-        while self._simulator.time < timeout_s - 1e-9:
+        while self.elapsed_s < timeout_s - 1e-9:
             now = CLOCK_START_S + self._simulator.time
             self._sense_odometry(now)
             if self._settings.scan and tick % every_scan == 0:
@@ -200,7 +209,7 @@ class _Loop:
         self._guard.on_odometry(odometry.pose, tuple(odometry.twist), stamp, now, now)
 
     def _see(self, now: float) -> None:
-        t = self._simulator.time
+        t = self.elapsed_s
         image, log = self._no_image, self._recorder.log
         if self._sees or self._recorder.wants_frame(t) or (log and log.is_due(now)):
             image = self._simulator.image()
@@ -215,7 +224,7 @@ class _Loop:
         if plan is not None and len(plan.path) > 1:
             # Drawn from where the robot truly is: drift would tear the fan off the driven path.
             self._recorder.plan(
-                self._simulator.time,
+                self.elapsed_s,
                 self._to_world(plan.path),
                 None if plan.candidates is None else self._to_world(plan.candidates),
             )
@@ -242,7 +251,7 @@ class _Loop:
         if self._recorder.log:
             self._recorder.log.admit(verdict.v, verdict.w)
         self._simulator.step(self._settings.tick_s)
-        t = self._simulator.time
+        t = self.elapsed_s
         admitted = (verdict.v, verdict.w)
         self._recorder.sample(
             t, self._simulator.pose, self._wanted, admitted, verdict.limit, verdict.reasons

@@ -96,7 +96,8 @@ def _drive(
 ) -> tuple[list[Episode], dict[str, dict[str, Any]]]:
     """Attempt all drives; those of the planner, and the baselines' summaries by name."""
     filmed = min(FILMED, study.episodes) if study.video else 0
-    main = Job(study.spec, study.planner, model, settings={'scan': study.scan}, filmed=filmed,
+    main = Job(study.spec, study.planner, model,
+               settings={'scan': study.scan, 'teach': study.spec.taught}, filmed=filmed,
                keep=Keep(steps=study.record is not None), without=study.without)
     jobs = [main]
     for name in study.beside:
@@ -160,6 +161,7 @@ def _beside(comparison: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _name(study: Study) -> str:
     parts = ['evaluate', study.planner]
     parts += ['image'] if study.spec.goal_kind == 'image' else []
+    parts += ['taught'] if study.spec.taught else []
     parts += [] if study.scan else ['no-scan']
     parts += [f'without-{part}' for part in study.without]
     return '-'.join(parts)
@@ -201,7 +203,8 @@ def floors_of(episodes: Sequence[Episode]) -> dict[RoomKey, Floor]:
 def _title(study: Study) -> str:
     where = 'rooms it has never seen' if study.spec.family == 'evaluation' else 'training rooms'
     goals = 'image goals' if study.spec.goal_kind == 'image' else 'goals'
-    sight = '' if study.scan else ', camera alone'
+    sight = ' after a teach drive' if study.spec.taught else ''
+    sight += '' if study.scan else ', camera alone'
     sight += f', without {" and ".join(study.without)}' if study.without else ''
     return f'{study.episodes} {goals} in {where}: {study.planner}{sight}'
 

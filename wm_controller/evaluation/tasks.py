@@ -40,14 +40,22 @@ class TaskSpec:
     people: int | None = None
     max_speed: float = 0.5  # m/s, for the time-out
     max_turn: float = 1.5  # rad/s
+    taught: bool = False  # image goals out of sight, after a teach drive
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise InputError(f'family {self.family!r} is unknown: use {" or ".join(FAMILIES)}')
         if self.goal_kind not in ('pose', 'image'):
             raise InputError(f'goal {self.goal_kind!r} is neither pose nor image')
+        if self.taught and self.goal_kind != 'image':
+            raise InputError('a teach drive shows the way to pictures: it goes with image goals')
         if not 0.0 < self.band_m[0] < self.band_m[1]:
             raise InputError(f'band {self.band_m} m: the lower end must be positive and lower')
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether goals are seen from the start: pictures that nobody showed the way to."""
+        return self.goal_kind == 'image' and not self.taught
 
 
 def timeout_s(shortest_m: float, max_speed: float, max_turn: float) -> float:
@@ -61,7 +69,7 @@ def make_task(index: int, spec: TaskSpec) -> Task:
         room_seed = ROOMS_PER_SEED * spec.seed + index + 10_000 * attempt
         rng = np.random.default_rng([spec.seed, index, attempt])
         room = make_room(room_seed, spec.family, people=spec.people)
-        wish_hidden = spec.goal_kind == 'pose' and index % 2 == 0
+        wish_hidden = not spec.in_sight and index % 2 == 0
         best: Task | None = None
         for _ in range(GOAL_TRIES):
             found = _from_goal(room, rng, spec, wish_hidden, index, room_seed)
@@ -144,7 +152,7 @@ def _from_goal(
         if not low <= distance <= high:
             continue
         hidden = _hidden(room, start, goal, distance)
-        if spec.goal_kind == 'image' and hidden:
+        if spec.in_sight and hidden:
             continue
         rank = (wish_hidden and not hidden, abs(distance - target))
         if chosen is None or rank < chosen[0]:
@@ -152,7 +160,7 @@ def _from_goal(
     if chosen is None:
         return None
     _, start, distance, hidden = chosen
-    if spec.goal_kind == 'image':
+    if spec.in_sight:
         start, goal = _face(rng, start, goal)
     return _task(index, room_seed, spec, start, goal, distance, hidden)
 

@@ -45,7 +45,7 @@ class PlaceMapParameters:
     recognise_after_s: float = 20.0  # what was seen later than that closes no loop
     refresh: float = 0.15  # m and rad from a place, where it may look otherwise by now
     candidates: int = 4
-    sure: float = 0.15  # of where a picture was taken,
+    sure: float = 0.2  # of where a picture was taken,
     sight_turning: float = 0.03  # and of how it is turned
     farthest: float = 1.0
     agreeing: int = 2  # recognitions in a row that must tell the same

@@ -139,6 +139,7 @@ class PilotConfig:
     compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
     picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
     find_every_s: float = 2.0  # that a goal picture out of sight is looked for among places
+    found_within: float = 0.7  # m from there, what is seen of the picture is believed
     use_memory: bool = True  # of space
     compensate_latency: bool = True  # plan for when the command will act
     hear_admitted: bool = True  # follow what guardrails let through, not what was wished

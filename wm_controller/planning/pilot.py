@@ -91,7 +91,7 @@ class Pilot:
         self._way_at = -math.inf
         self._target: Floats | None = None  # where the way leads: the goal, or a place before it
         self._on_map: Floats | None = None  # of a goal pose, so that it stays when odometry drifts
-        self._found: Floats | None = None  # of a goal picture, among places seen before
+        self._found: Floats | None = None  # of a goal picture, among places: its pose on the map
         self._found_at = -math.inf
         self._explorer = Explorer(self.config.footprint.reach)
         self._back_off_until = -math.inf
@@ -202,7 +202,7 @@ class Pilot:
     def _towards(self, goal: GoalEstimate, estimate: Estimate, now: float,
                  deadline: float) -> Plan:
         exploring = isinstance(goal.goal, ExploreGoal)
-        place = self._place_of(goal, estimate, now)
+        place, yaw = self._pose_of(goal, estimate, now)
         stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
         if goal.picture is not None and now < self._look_until:
             return self._looking(stopped)
@@ -210,7 +210,7 @@ class Pilot:
             return replace(stopped, state='reached' if exploring else 'planning')
         distance = float(np.hypot(*(place - estimate.pose[:2])))
         stopped = replace(stopped, goal_distance=distance)
-        arrived = None if exploring else self._arrived(goal, distance, estimate, now)
+        arrived = None if exploring else self._arrived(goal, distance, yaw, estimate, now)
         if arrived is not None:
             return replace(stopped, **arrived)
         if self._found is None and not exploring and self._lost(goal, now):
@@ -244,24 +244,36 @@ class Pilot:
                                                self.memory, deadline, self._clock)
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
 
-    def _place_of(self, goal: GoalEstimate, estimate: Estimate, now: float) -> Floats | None:
-        """Where (2,) in odom the goal is, by what is seen or else by what is remembered."""
+    def _pose_of(self, goal: GoalEstimate, estimate: Estimate, now: float
+                 ) -> tuple[Floats | None, float | None]:
+        """Where (2,) in odom the goal is and how to stand there, rad or None: any way.
+
+        By what is remembered of places, or else by what is seen.
+        """
         if isinstance(goal.goal, ExploreGoal):
-            return self._explorer.target(self.memory, estimate.pose, now)
-        if self.wayfinder is None or goal.known and self._on_map is None:
-            self._found = None
-            return goal.place
+            return self._explorer.target(self.memory, estimate.pose, now), None
+        if self.wayfinder is None:
+            return goal.place, goal.yaw
         if self._on_map is not None:
-            return self.wayfinder.in_odom(self._on_map)[:2]
-        if now - self._found_at > self.config.find_every_s and (
-                goal.picture is not None and goal.pixels is not None):
+            pose = self.wayfinder.in_odom(self._on_map)
+            return pose[:2], None if goal.yaw is None else float(pose[2])
+        if goal.picture is not None and goal.pixels is not None and self._found is None and (
+                now - self._found_at > self.config.find_every_s):
             self._found_at = now
             self._found = self.wayfinder.find(goal.picture, goal.pixels)
-        return goal.place if self._found is None else self._found[:2]
+        if self._found is None:
+            return goal.place, goal.yaw
+        found = self.wayfinder.in_odom(self._found)
+        # Of two pictures taken close together the one that is seen now tells more; but one of
+        # another place that looks alike is not believed.
+        if goal.known and goal.place is not None and float(
+                np.hypot(*(goal.place - found[:2]))) < self.config.found_within:
+            return goal.place, goal.yaw
+        return found[:2], float(found[2])
 
-    def _arrived(self, goal: GoalEstimate, distance: float, estimate: Estimate, now: float
-                 ) -> dict[str, Any] | None:
-        """What to do at the goal: turn to its heading, and hold still there.
+    def _arrived(self, goal: GoalEstimate, distance: float, yaw: float | None,
+                 estimate: Estimate, now: float) -> dict[str, Any] | None:
+        """What to do at the goal: turn to its heading, rad in odom, and hold still there.
 
         Where a picture was taken is best seen from there, facing what it shows: until it has
         been compared so for a while, it is not held to be reached.
@@ -273,9 +285,6 @@ class Pilot:
         if distance > slack * tolerance:
             self._reached, self._facing_since = False, None
             return None
-        yaw = goal.yaw
-        if yaw is not None and self._on_map is not None and self.wayfinder is not None:
-            yaw = float(self.wayfinder.in_odom(self._on_map)[2])
         if yaw is not None and not self._reached:
             turn = float(wrap_angle(yaw - estimate.pose[2]))
             if abs(turn) > 0.15:

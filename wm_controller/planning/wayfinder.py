@@ -39,8 +39,7 @@ class WayfinderConfig:
     held_up_within: float = 0.3
     anew_s: float = 2.0  # after which a route is computed anew
     candidates: int = 8  # places that a goal picture is compared with
-    sure: float = 0.25  # of where a goal picture was taken, to drive there
-    way_back: float = 0.15  # m and rad by which a view and its inverse may differ
+    sure: float = 0.5  # of where a goal picture was taken, to drive there
     quality: int = 90  # of remembered pictures, as JPEG
     use_compass: bool = True
 
@@ -134,9 +133,10 @@ class Wayfinder:
 
     @torch.no_grad()
     def _compare(self, pixels: Tensor, pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
-        """Poses (K, 3) of remembered pictures as seen from here, and their scales (K,) m.
+        """Poses (K, 3) of remembered pictures as seen from here; how far each may be off, (K,) m.
 
-        The scale is infinite where there and back do not lead to the same place.
+        By as much as the head says of the less sure of both views, and by what there and back do
+        not lead to the same place; a radian counts as a metre.
         """
         height, width = pixels.shape[1:3]
         there = torch.from_numpy(np.stack([_restored(each, height, width) for each in pictures]))
@@ -146,7 +146,7 @@ class Wayfinder:
         # Walls that look alike are told apart so: what is no place seen twice has no way back.
         off = compose(seen, back)
         apart = np.hypot(off[:, 0], off[:, 1]) + np.abs(off[:, 2])
-        return seen, np.where(apart < self.config.way_back, np.maximum(scale, back_scale), np.inf)
+        return seen, np.maximum(scale, back_scale) + apart
 
     def _told(self, here: Tensor, there: Tensor) -> tuple[Floats, Floats]:
         assert self._head is not None
@@ -155,7 +155,7 @@ class Wayfinder:
         return poses.numpy(), log_scale.clamp(-4, 3).exp().numpy()
 
     def find(self, latent: Tensor, pixels: Tensor) -> Floats | None:
-        """Return where (3,) in odom a picture was taken, if some place looks like it."""
+        """Return where (3,) on the map a picture was taken, if some place looks like it."""
         if self._head is None or not len(self.map.places) or not self.map.located:
             return None
         numbers, _ = self.map.places.alike(latent[0].double().numpy(), self.config.candidates)
@@ -165,7 +165,7 @@ class Wayfinder:
             return None
         # What was compared says how the place lies as seen from the picture.
         back = relative(seen[best], np.zeros(3))
-        return self.in_odom(compose(self.map.places.poses[numbers[best]], back))
+        return compose(self.map.places.poses[numbers[best]], back)
 
     def ways_about(self, pose: ArrayLike, now: float) -> Floats:
         """Stretches (K, 2, 2) in odom about a pose (3,) that were driven, and are not blocked."""
