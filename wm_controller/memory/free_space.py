@@ -10,6 +10,7 @@ are forgotten.
 
 from dataclasses import dataclass
 from functools import lru_cache
+import math
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ class FreeSpaceParameters:
     occupied_above: float = 0.7
     free_below: float = -0.4
     unknown_below: float = 0.1
-    half_life_s: float = 45.0
+    half_life_s: float = 90.0
     felt_half_life_s: float = 10.0
     unknown_cost: float = 2.0
     near_cost: float = 2.0
@@ -132,11 +133,17 @@ class FreeSpace:
         self._felt[rows, columns][held] = p.limit
         self._distance = None
 
-    def doubt(self) -> None:
-        """Believe less in what is remembered to stand in the way; seeing it again restores it."""
-        np.multiply(self._evidence, self.parameters.doubt, out=self._evidence,
-                    where=self._evidence > 0.0)
-        self._felt *= np.float32(self.parameters.doubt)
+    def doubt(self, place: Floats | None = None, within: float = math.inf) -> None:
+        """Believe less in what is remembered to stand in the way; seeing it again restores it.
+
+        No further than `within` m from a `place` (2,) in odom; without one, anywhere.
+        """
+        rows, columns = slice(None), slice(None)
+        if place is not None:
+            rows, columns, _, _ = self._window(place, min(within, self.parameters.side))
+        evidence, felt = self._evidence[rows, columns], self._felt[rows, columns]
+        np.multiply(evidence, self.parameters.doubt, out=evidence, where=evidence > 0.0)
+        felt *= np.float32(self.parameters.doubt)
         self._distance = None
 
     def obstacles_near(self, pose: Floats, within: float) -> Floats:

@@ -132,6 +132,7 @@ class PilotConfig:
     stalled_within: float = 0.25
     look_around_s: float = 3.0
     doubt_after_s: float = 1.5
+    doubt_within: float = 1.2  # m, of the robot that stands and cannot say why
     unreachable_after_s: float = 15.0
     lost_after_s: float = 2.0
     look_rounds: int = 2  # turns to find a goal picture again, before it is called lost

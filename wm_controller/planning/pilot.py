@@ -230,9 +230,9 @@ class Pilot:
         if now < self._look_until:
             return self._looking(stopped)
         if self._stall.update(now, estimate.pose):
-            # Nothing imagined is better than staying: what is remembered must be wrong. Doubt it,
-            # and look round for what is really there.
-            self.memory.doubt()
+            # Nothing imagined is better than staying: what is remembered about here must be
+            # wrong. Doubt it, and look round for what is really there.
+            self.memory.doubt(estimate.pose[:2], self.config.doubt_within)
             self._way_at = -math.inf
             if self.wayfinder is not None:
                 self.wayfinder.held_up(estimate.pose, now)
