@@ -137,6 +137,7 @@ def _table(summary: Mapping[str, Any]) -> Table:
         ('bumps', f'{summary["collisions"]} on {summary["distance_m"]:.0f} m'
          f' ({_figure(summary["collisions_per_100m"], 2)} per 100 m)'),
         ('camera to command', f'{_figure(latency["p50"])} ms, p99 {_figure(latency["p99"])} ms'),
+        ('planning', f'{_figure(summary["plan_s_per_m"], 2)} s of processor time per metre'),
         ('late plans', f'{summary["deadline_misses"]} of {summary["plans"]}'),
         ('guard interventions', str(summary['interventions'])),
     ]  # fmt: skip

@@ -117,6 +117,8 @@ def summarise(
         'control_rate_hz': round(commands / driven_s, 2) if driven_s > 0 else None,
         'latency_ms': percentiles_ms(x for e in episodes for x in e.latencies_s),
         'plan_ms': percentiles_ms(x for e in episodes for x in e.plan_s),
+        'plan_s_per_m': round(sum(sum(e.plan_s) for e in episodes) / distance_m, 4)
+        if distance_m > 0 else None,
         'deadline_misses': sum(e.deadline_misses for e in episodes),
         'plans': sum(e.plans for e in episodes),
         'interventions': sum(e.interventions for e in episodes),

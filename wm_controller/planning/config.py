@@ -68,6 +68,24 @@ class SolverConfig:
 
 
 @dataclass(frozen=True)
+class EffortConfig:
+    """When a glance about the last plan is enough, and the whole search can be left out.
+
+    Where none of its `candidates`, drawn with a share `noise` of the search's, is better than the
+    last plan by `gain` m of way, where there is `room` m beside the robot all along, and where the
+    ensemble differs less than `disagreement` times what is usual. Every `searches`-th plan is
+    searched for in any case: another way may have opened. No candidates: always search.
+    """
+
+    candidates: int = 24
+    noise: float = 0.5
+    gain: float = 0.2
+    room: float = 0.12
+    disagreement: float = 2.0
+    searches: int = 8
+
+
+@dataclass(frozen=True)
 class HierarchyConfig:
     """How the upper level plans, and how far the lower one trusts it.
 
@@ -148,6 +166,7 @@ class PilotConfig:
     use_upper_level: bool = True  # by a hierarchical planner,
     use_places: bool = True  # likewise,
     use_compass: bool = True  # to steady the odometry that places lie in
+    effort: EffortConfig = field(default_factory=EffortConfig)
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24
     drawn_futures: int = 1

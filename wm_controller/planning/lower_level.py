@@ -3,7 +3,7 @@
 """The lower level plans commands: the next two seconds, step by step."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 
 import numpy as np
@@ -15,7 +15,7 @@ from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning import recovery
 from wm_controller.planning.candidates import arcs, shifted
 from wm_controller.planning.config import PilotConfig
-from wm_controller.planning.imagination import Imagination, Wanted
+from wm_controller.planning.imagination import Future, Imagination, Wanted
 from wm_controller.planning.objectives import cost, preferences, Situation
 from wm_controller.planning.solvers import make_solver, Search
 from wm_controller.safety.geometry import compose, to_child
@@ -35,7 +35,8 @@ class Pending:
 class Course:
     """What a search found: `actions` (T, 2) to command, and as they will act, `acted` (T, 2).
 
-    `cost` is infinite where every candidate broke a constraint. `path` (T + 1, 3) and `candidates`
+    `cost` is infinite where every candidate broke a constraint; `rounds` is 0 where a glance about
+    the last plan was enough. `path` (T + 1, 3) and `candidates`
     (M, T + 1, 3) are imagined poses in odom.
     """
 
@@ -54,6 +55,8 @@ class LowerLevel:
                  clock: Callable[[], float]) -> None:
         self._imagination, self._config, self._clock = imagination, config, clock
         self._solver = make_solver(config.solver)
+        self._glance = make_solver(replace(
+            config.solver, method='icem', refine=False, candidates=(config.effort.candidates,)))
         self._rng = np.random.default_rng(seed)
         self.forget()
 
@@ -61,6 +64,7 @@ class LowerLevel:
         """Begin the next search from standing still: the goal is another."""
         self._sequence = np.zeros((self._config.horizon_steps, 2))
         self._planned_at = -math.inf
+        self._glances: float = math.inf  # since the last search
 
     def plan(self, state: Tensor, situation: Situation, memory: FreeSpace, pending: Pending,
              now: float, deadline: float, meant: Floats | None = None,
@@ -80,6 +84,7 @@ class LowerLevel:
         wanted = Wanted(picture, None if subgoal is None else subgoal.abstract,
                         situation.due_step)
         shown = _Shown(config.keep_candidates)
+        noted: list[tuple[Future, Floats]] = []
         # The first imagined step is a mix of the commands under way with the new one.
         kept, added = np.ones((steps, 1)), np.zeros((steps, 2))
         kept[0], added[0] = 1 - pending.share, pending.share * pending.command
@@ -88,6 +93,7 @@ class LowerLevel:
             future = self._imagination(state, kept * actions + added, goal, variable, wanted)
             costs = cost(future, situation, memory, config)
             shown.note(costs, future.poses.numpy())
+            noted.append((future, costs))
             return costs
 
         def gradient(actions: Floats) -> tuple[Floats, Floats]:
@@ -98,15 +104,35 @@ class LowerLevel:
             slope, = torch.autograd.grad(costs.sum(), leaf)
             return costs.detach().numpy(), slope.numpy()
 
-        found = self._solver(Search(
+        search = Search(
             evaluate, shifted(self._sequence, self._elapsed_steps(now)), proposals,
             config.limits.low, config.limits.high, config.solver.sigma, self._rng, deadline,
-            self._clock, gradient))
+            self._clock, gradient)
+        found, rounds = None, 0
+        self._glances += 1
+        if config.effort.candidates and self._glances < config.effort.searches:
+            glance = self._glance(replace(search, proposals=proposals[:0],
+                                          sigma=config.effort.noise * search.sigma))
+            found = glance if self._is_easy(*noted[-1], situation, memory) else None
+        if found is None:
+            found = self._solver(search)
+            rounds, self._glances = found.rounds, 0
         if np.isfinite(found.cost):
             self._sequence, self._planned_at = found.actions, now
-        return Course(found.actions, kept * found.actions + added, found.cost, found.rounds,
+        return Course(found.actions, kept * found.actions + added, found.cost, rounds,
                       compose(situation.pose, shown.best),
                       compose(situation.pose, shown.candidates))
+
+    def _is_easy(self, future: Future, costs: Floats, situation: Situation, memory: FreeSpace
+                 ) -> bool:
+        """Whether a glance, whose first candidate is the last plan, saw no need to search."""
+        effort, best = self._config.effort, int(np.argmin(costs))
+        if not (np.isfinite(costs[0]) and costs[0] - costs[best] <= effort.gain):
+            return False
+        path = compose(situation.pose, future.poses[best].numpy())
+        nearest = min(memory.clearance_at(path[:, :2]).min(), float(future.nearest[:, best].min()))
+        return bool(nearest - self._config.footprint.reach >= effort.room
+                    and future.disagreement[best] <= effort.disagreement)
 
     def brake(self, now: float, v: float) -> Floats:
         """Return the action (2,) that slows from v m/s along the last admissible plan."""
