@@ -294,7 +294,7 @@ def test_ctrl_c_leaves_neither_a_process_nor_an_empty_folder(tmp_path):
     assert list(runs.iterdir()) == []
 
 
-def make_recording(path, rate_hz=5.0, episodes=3, odometry=True):
+def make_recording(path, rate_hz=5.0, episodes=3, odometry=True, ramp=np.nan):
     """Arcs that were driven exactly as commanded, under pictures of noise."""
     rng = np.random.default_rng(0)
     steps = 40
@@ -311,7 +311,8 @@ def make_recording(path, rate_hz=5.0, episodes=3, odometry=True):
                 proprio=proprio.astype(np.float32),
                 pose=pose if odometry else np.full((steps, 3), np.nan),
                 stamp=np.arange(steps) / rate_hz,
-                clearance=np.full((steps, len(CLEARANCE_BEARINGS)), np.nan, np.float32),
+                clearance=np.tile(1.0 + ramp * np.arange(steps)[:, None], (
+                    1, len(CLEARANCE_BEARINGS))).astype(np.float32),
             )
     return path
 
@@ -334,6 +335,22 @@ def test_open_loop_without_odometry_scores_what_is_seen(tmp_path, capsys):
     assert wm(['evaluate', str(model), '--open-loop', str(data), '--json']) == 0
     result = json.loads(capsys.readouterr().out)
     assert result['trajectory'] == {} and result['windows'] > 30
+
+
+def test_open_loop_scores_clearance_beside_no_change(tmp_path, capsys):
+    model = small_bundle(tmp_path / 'small.safetensors')
+    data = make_recording(tmp_path / 'data.h5', ramp=0.05)
+    assert wm(['evaluate', str(model), '--open-loop', str(data), '--seen', '3', '--json']) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result['seen_frames'] == 3
+    for steps, row in result['clearance'].items():
+        assert row['no_change_m'] == pytest.approx(0.05 * int(steps), abs=1e-4)
+        low, high = row['ratio_ci95']
+        assert low <= row['ratio'] == pytest.approx(row['error_m'] / row['no_change_m'], rel=0.01)
+        assert row['ratio'] <= high
+    without = make_recording(tmp_path / 'blind.h5')
+    assert score(model, without, lambda *_, **__: None)['clearance'] == {}
+    assert wm(['evaluate', str(model), '--open-loop', str(data), '--seen', '0']) == 2
 
 
 def test_open_loop_refuses_another_step_period(tmp_path, capsys):

@@ -49,6 +49,9 @@ def evaluate(
     open_loop: Path | None = typer.Option(
         None, '--open-loop', help='Score predictions on this data set instead of driving.'
     ),
+    seen: int = typer.Option(
+        8, help='Frames that are seen before each prediction of --open-loop.', min=1
+    ),
     require: float | None = typer.Option(
         None, help='Exit with 1 if the success rate is lower than this (0..1).', min=0.0, max=1.0
     ),
@@ -73,7 +76,7 @@ def evaluate(
     goal without a single bump.
     """
     if open_loop is not None:
-        _score_open_loop(model, open_loop, as_json)
+        _score_open_loop(model, open_loop, seen, as_json)
         return
     from wm_controller.evaluation.study import run_study, Study
     from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
@@ -114,13 +117,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _score_open_loop(model: str | None, data: Path, as_json: bool) -> None:
+def _score_open_loop(model: str | None, data: Path, seen: int, as_json: bool) -> None:
     if model is None:
         raise InputError('--open-loop scores a model: name its file before it')
     from wm_controller.evaluation.open_loop import score
 
     with progress('predicting') as advance:
-        result = score(model, data, advance)
+        result = score(model, data, advance, seen)
     emit(plain(result), as_json, _open_loop_table)
 
 
@@ -162,6 +165,12 @@ def _open_loop_table(result: Mapping[str, Any]) -> Table:
         table.add_row(
             f'{name}: ATE, RPE over {result["horizon_s"]:g} s',
             f'{row["ate_m"]:.3f} m, {row["rpe_m"]:.3f} m',
+        )
+    for steps, row in result.get('clearance', {}).items():
+        low, high = row['ratio_ci95']
+        table.add_row(
+            f'clearance error over no change, {steps} steps',
+            f'{row["ratio"]:.2f} ({low:.2f} to {high:.2f}): {row["error_m"]:.2f} m',
         )
     for steps, row in ((result.get('pictures') or {}).get('steps', {})).items():
         shown = [f'{name} {score["psnr_db"]:.1f} dB' for name, score in row.items()

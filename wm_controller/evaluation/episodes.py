@@ -22,7 +22,14 @@ from wm_controller.evaluation.policy import Policy
 from wm_controller.evaluation.recorder import DriveRecorder, jpeg, Keep
 from wm_controller.evaluation.records import Episode, Task
 from wm_controller.evaluation.teaching import Teacher
-from wm_controller.planning.contract import Goal, ImageGoal, Observation, Plan, PoseGoal
+from wm_controller.planning.contract import (
+    ExploreGoal,
+    Goal,
+    ImageGoal,
+    Observation,
+    Plan,
+    PoseGoal,
+)
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
 from wm_controller.simulation.rooms import make_room
@@ -32,6 +39,7 @@ CLOCK_START_S = 1000.0  # a stamp of zero is no stamp to the guard
 SETTLE_S = 2.0  # to come to rest after the policy says that it has arrived
 GIVE_UP_S = 5.0  # a policy that calls its goal unreachable for so long has given up
 STANDING_M_S = 0.01
+NOWHERE = PoseGoal(1e6, 0.0)  # for baselines that explore: never reached
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,8 @@ def run_episode(
 
 
 def _goal(simulator: Simulator, task: Task, policy: Policy, goal_image: np.ndarray | None) -> Goal:
+    if task.goal_kind == 'explore':
+        return ExploreGoal() if getattr(policy, 'uses_camera', True) else NOWHERE
     if goal_image is not None and getattr(policy, 'uses_camera', True):
         return ImageGoal(goal_image)
     x, y, yaw = simulator.world_to_odom(np.array(task.goal))

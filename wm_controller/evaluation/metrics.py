@@ -9,9 +9,11 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wm_controller.evaluation.records import Episode
 
+RESAMPLES = 2000
 Z_95 = 1.959963984540054
 
 
@@ -26,6 +28,18 @@ def wilson_interval(successes: int, trials: int, z: float = Z_95) -> tuple[float
     centre = (rate + z * z / (2 * trials)) / denominator
     half = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials**2)) / denominator
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def mean_interval(values: ArrayLike, rng: np.random.Generator) -> dict[str, Any]:
+    """Mean of the finite ones of values (N,), with its 95 % bootstrap interval."""
+    known = np.asarray(values, float)
+    known = known[np.isfinite(known)]
+    if not len(known):
+        return {'mean': None, 'ci95': None}
+    drawn = known[rng.integers(len(known), size=(RESAMPLES, len(known)))].mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {'mean': round(float(known.mean()), 4),
+            'ci95': [round(float(low), 4), round(float(high), 4)]}
 
 
 def path_efficiency(success: bool, shortest_m: float, driven_m: float) -> float:

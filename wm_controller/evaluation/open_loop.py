@@ -30,22 +30,29 @@ from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.recordings import check_fit
 
 STEPS = (1, 2, 4, 8)
-OBSERVED = 8  # frames that are seen before anything is imagined
+OBSERVED = 8  # frames that are seen before anything is imagined, unless asked otherwise
+RESAMPLES = 1000
 HORIZON_S = 2.0
 MOST_WINDOWS = 2048
 BATCH = 32
 HELD_OUT = 0.1  # the share that `wm train` holds out
 
 
-def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> dict[str, Any]:
-    """Score a bundle on a data set; on what training held out, where it was trained on it."""
+def score(model: str | Path, data: Path, on_progress: Callable[..., None],
+          seen_frames: int = OBSERVED) -> dict[str, Any]:
+    """Score a bundle on a data set; on what training held out, where it was trained on it.
+
+    `seen_frames` go before each prediction: the more, the more of the room has been seen.
+    """
+    if seen_frames < 1:
+        raise InputError(f'{seen_frames} frames seen: at least 1, to begin from')
     bundle = load_bundle(model)
     with Dataset.open(data) as dataset:
         check_fit(bundle.spec, dataset)
         period_s = dataset.step_period_s
         horizon = max(1, round(HORIZON_S / period_s))
-        length = OBSERVED + max(horizon, *STEPS)
-        windows = Windows([dataset], length, columns=('action', 'proprio', 'pose'))
+        length = seen_frames + max(horizon, *STEPS)
+        windows = Windows([dataset], length, columns=('action', 'proprio', 'pose', 'clearance'))
         seen = _trained_on(bundle, dataset)
         if seen:
             windows = windows.split(HELD_OUT, seed=0)[1]
@@ -54,7 +61,7 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> di
         pictures = PictureScore.of(bundle.model, windows, chosen)
         rows = []
         for part in np.array_split(chosen, max(1, len(chosen) // BATCH)):
-            rows.append(_predict(bundle.model, windows, part, horizon, pictures))
+            rows.append(_predict(bundle.model, windows, part, seen_frames, horizon, pictures))
             on_progress(len(part))
         scores = {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
         return {
@@ -65,10 +72,12 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None]) -> di
             'windows': len(chosen),
             'episodes': int(len(np.unique(windows.episode))),
             'step_period_s': period_s,
+            'seen_frames': seen_frames,
             'horizon_s': horizon * period_s,
             'persistence_ratio': _over_no_change(scores, scores['error']),
             'mean_ratio': _over_no_change(scores, _error_of_the_mean(scores)),
             'trajectory': _trajectories(scores),
+            'clearance': _clearance(scores, windows.episode[chosen]),
             'pictures': None if pictures is None else summarise_pictures(
                 scores, windows.episode[chosen]
             ),
@@ -96,12 +105,13 @@ def _predict(
     model: WorldModel,
     windows: Windows,
     chosen: np.ndarray,
+    seen_frames: int,
     horizon: int,
     pictures: PictureScore | None,
 ) -> dict[str, np.ndarray]:
     """Imagine from the last observed frame of windows (B,); errors and paths (B,T+1,3)."""
     batch = windows.batch(chosen)
-    now, steps = OBSERVED - 1, windows.length - OBSERVED
+    now, steps = seen_frames - 1, windows.length - seen_frames
     action = torch.from_numpy(batch['action'].astype(np.float32))
     pixels = torch.from_numpy(batch['pixels'])
     latents = model.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
@@ -113,8 +123,14 @@ def _predict(
     drawn = {} if pictures is None else pictures.rows(
         states, batch['pixels'][:, now:], latents[:, now:]
     )
+    true = np.minimum(batch['clearance'][:, now:now + 1 + steps], model.spec.clearance_max)
+    read = model.clearance(states[:, 1:])[..., 1, :].numpy()
     return {
         **drawn,
+        'clearance_error': np.abs(read - true[:, 1:]).mean(-1) if true.shape[-1] else (
+            np.full(true.shape[:2], np.nan)[:, 1:]),
+        'clearance_still': np.abs(true[:, :1] - true[:, 1:]).mean(-1) if true.shape[-1] else (
+            np.full(true.shape[:2], np.nan)[:, 1:]),
         'error': (expected - later).pow(2).mean(-1).numpy(),
         'later': later.numpy(),
         'still': (latents[:, now : now + 1] - later).pow(2).mean(-1).numpy(),
@@ -150,6 +166,33 @@ def _error_of_the_mean(scores: Mapping[str, np.ndarray]) -> np.ndarray:
 def _over_no_change(scores: Mapping[str, np.ndarray], error: np.ndarray) -> dict[str, float]:
     ratio = error.mean(0) / np.maximum(scores['still'].mean(0), 1e-12)
     return {str(step): round(float(ratio[step - 1]), 4) for step in STEPS}
+
+
+def _clearance(scores: Mapping[str, np.ndarray], episode: np.ndarray) -> dict[str, Any]:
+    """Error of the clearance ahead, m, and over that of no change, by steps; {} without scans.
+
+    Intervals of the ratio: 95 %, bootstrap over episodes.
+    """
+    known = np.isfinite(scores['clearance_error']).all(1) & np.isfinite(
+        scores['clearance_still']).all(1)
+    if not known.any():
+        return {}
+    numbers, rows = np.unique(episode[known], return_inverse=True)
+    parts = np.zeros((2, len(numbers), scores['clearance_error'].shape[1]))
+    for part, name in zip(parts, ('clearance_error', 'clearance_still')):
+        np.add.at(part, rows, scores[name][known])
+    drawn = np.random.default_rng(0).integers(len(numbers), size=(RESAMPLES, len(numbers)))
+    resampled = parts[:, drawn].sum(2)
+    found = {}
+    for step in STEPS:
+        error, still = parts[:, :, step - 1].sum(1) / known.sum()
+        low, high = np.quantile(resampled[0, :, step - 1] / np.maximum(
+            resampled[1, :, step - 1], 1e-12), [0.025, 0.975])
+        found[str(step)] = {
+            'error_m': round(float(error), 4), 'no_change_m': round(float(still), 4),
+            'ratio': round(float(error / max(still, 1e-12)), 4),
+            'ratio_ci95': [round(float(low), 4), round(float(high), 4)]}
+    return found
 
 
 def _trajectories(scores: Mapping[str, np.ndarray]) -> dict[str, dict[str, float]]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import mannwhitneyu, spearmanr
 
+from wm_controller.evaluation.metrics import mean_interval
 from wm_controller.planning.candidates import arcs
 from wm_controller.planning.config import RobotLimits
 from wm_controller.planning.contract import Observation
@@ -35,7 +36,6 @@ BETWEEN_FRAMES = 10
 RANDOM_CANDIDATES = 40
 SUBSTEPS = 4
 LAG_S, DELAY_S = 0.1, 0.08  # of the simulated base, about
-RESAMPLES = 2000
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -62,7 +62,8 @@ def rank_candidates(bundle: Bundle, rooms: int, seed: int, advance: Callable[[],
     for name in (mixed[0].scores if mixed else ()):
         auc = np.array([_auc(m.scores[name], m.touches) for m in mixed])
         order = np.array([spearmanr(m.scores[name], m.clearance).statistic for m in mixed])
-        rows[name] = {'auc': _mean(auc, rng), 'rank_correlation': _mean(order, rng)}
+        rows[name] = {'auc': mean_interval(auc, rng),
+                      'rank_correlation': mean_interval(order, rng)}
     return {'rooms': rooms, 'states': len(moments), 'states_with_both': len(mixed),
             'candidates': len(moments[0].touches) if moments else 0, 'seed': seed,
             'model_digest': bundle.digest, 'rows': rows}
@@ -140,14 +141,3 @@ def _true_paths(robot: Simulator, actions: Floats, period_s: float) -> Floats:
 def _auc(scores: Floats, touches: np.ndarray[Any, np.dtype[np.bool_]]) -> float:
     statistic = mannwhitneyu(scores[~touches], scores[touches]).statistic
     return float(statistic / (touches.sum() * (~touches).sum()))
-
-
-def _mean(values: Floats, rng: np.random.Generator) -> dict[str, Any]:
-    """Mean over states, with the 95 % bootstrap interval."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return {'mean': None, 'ci95': None}
-    drawn = values[rng.integers(len(values), size=(RESAMPLES, len(values)))].mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return {'mean': round(float(values.mean()), 4),
-            'ci95': [round(float(low), 4), round(float(high), 4)]}

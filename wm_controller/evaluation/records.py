@@ -23,7 +23,7 @@ class Task:
     family: str
     start: tuple[float, float, float]
     goal: tuple[float, float, float]
-    goal_kind: str  # 'pose' or 'image'
+    goal_kind: str  # 'pose', 'image' or 'explore'
     shortest_m: float  # length of the shortest path on the true map
     hidden: bool  # not in line of sight from the start, or a detour of more than a tenth
     timeout_s: float

@@ -1,0 +1,56 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""`wm benchmark explore`: how much is seen when nobody says where to drive."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.errors import InputError
+
+
+@reports_errors
+def explore(
+    model: Annotated[str, typer.Argument(help='Bundle, or the name of a shipped one.')],
+    rooms: Annotated[int, typer.Option(help='Rooms of the evaluation family.', min=1)] = 8,
+    minutes: Annotated[float, typer.Option(help='In each room.')] = 2.0,
+    seed: Annotated[int, typer.Option(help='Of rooms and starts.', min=0)] = 0,
+    planner: Annotated[str, typer.Option(help='flat, or hierarchical.')] = 'flat',
+    no_scan: Annotated[bool, typer.Option(
+        '--no-scan', help='Unplug the laser: camera alone.')] = False,
+    as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
+) -> None:
+    """Explore rooms; beside it, driving straight on until something stops it, and at random."""
+    if not minutes > 0 or planner not in ('flat', 'hierarchical'):
+        raise InputError('--minutes must be positive, --planner flat or hierarchical')
+    from wm_controller.evaluation.coverage import compare, Comparison, WAYS
+    from wm_controller.world_model.attach import upper_level
+    from wm_controller.world_model.bundle import load_bundle
+
+    bundle = load_bundle(model)
+    if planner == 'hierarchical':
+        upper_level(bundle)
+    with progress('exploring', total=rooms * len(WAYS)) as advance:
+        result = compare(Comparison(bundle.path, rooms, minutes, seed, planner, not no_scan),
+                         advance)
+    emit({**result, 'model_digest': bundle.digest}, as_json, _table)
+
+
+def _table(result: Mapping[str, Any]) -> Any:
+    from rich.table import Table
+    table = Table(title=f'{result["rooms"]} rooms, {result["minutes"]:g} minutes each',
+                  title_justify='left')
+    for column in ('drives', 'floor seen, m² a minute', 'share of the floor', 'bumps per 100 m'):
+        table.add_column(column)
+    for name, row in result['rows'].items():
+        bumps = row['collisions_per_100m']
+        table.add_row(name, _figure(row['m2_per_minute'], '.1f'), _figure(row['share'], '.0%'),
+                      '–' if bumps is None else f'{bumps:.1f}')
+    return table
+
+
+def _figure(value: Mapping[str, Any], form: str) -> str:
+    low, high = value['ci95']
+    return f'{value["mean"]:{form}} ({low:{form}} to {high:{form}})'
