@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wm_controller.simulation.simulator import RobotSpec, Simulator
     from wm_controller.world_model.bundle import Bundle
 
-BASELINES = ('straight', 'random', 'oracle')
+BASELINES = ('straight', 'random', 'dynamic-window', 'oracle')
 PLANNERS = ('hierarchical', 'flat', *BASELINES)
 # One thread each, or a plan's processor time would hide that it needs the whole machine.
 ONE_THREAD = {
@@ -124,11 +124,15 @@ def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
 
     def build(simulator: Simulator, task: Task) -> Policy:
         from wm_controller.evaluation.baselines import Oracle, Random, Straight
+        from wm_controller.evaluation.dynamic_window import DynamicWindow
 
         if job.planner == 'straight':
             return Straight(*limits)
         if job.planner == 'random':
             return Random(task.seed, *limits)
+        if job.planner == 'dynamic-window':
+            return DynamicWindow(
+                lambda: simulator.scan().points(), simulator.robot.radius, *limits)
         if job.planner == 'oracle':
             return Oracle(
                 simulator.room,
