@@ -82,9 +82,10 @@ ablation-collapse: $(READY) ## train every way against collapse for equal time; 
 	  $(COLLAPSE_ARGS)
 
 # 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes. Then
-# sequences twice as long, for memory; goal pictures, upper level and decoder; and surprise.
+# sequences twice as long, for memory, in which clearance weighs more; goal pictures, upper level,
+# compass and decoder; and surprise.
 INDOOR_MINUTES ?= 240
-INDOOR_LONG_MINUTES ?= 75
+INDOOR_LONG_MINUTES ?= 150
 INDOOR_DATA = data/indoor_1.h5 data/indoor_11.h5 data/indoor_12.h5
 
 indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of driving, then hours
@@ -98,7 +99,8 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 	  --compass-minutes 0 --decoder-minutes 0
 	@touch data/short.done
 	$(WM) train $(INDOOR_DATA) -o models/indoor.safetensors --from data/short.safetensors \
-	  --window 32 --batch 16 --minutes $(INDOOR_LONG_MINUTES) --goal-picture-minutes 80
+	  --window 32 --batch 16 --minutes $(INDOOR_LONG_MINUTES) --weight prediction=4 --weight clearance=12 \
+	  --goal-picture-minutes 80 --abstract-minutes 10 --compass-minutes 16 --decoder-minutes 8
 	$(WM) evaluate models/indoor.safetensors --family training --seed 77 --episodes 60 --record data/drives.h5
 	$(WM) train data/drives.h5 -o models/indoor.safetensors --calibrate models/indoor.safetensors
 

@@ -70,6 +70,16 @@ def test_what_lay_in_odometry_s_frame_is_found_there_as_it_is_now():
     assert compose(drive.steady.frame, drive.odom) == pytest.approx(drive.steady.pose)
 
 
+def test_it_learns_by_how_much_turns_are_counted_wrongly():
+    drive = Drive(scale=1.04)
+    drive.rounds(3)
+    drive.steady.follow(drive.odom)
+    _, before = drive.off(drive.steady.pose)
+    drive.go(0.0, 1.0, 12.0, sights=False)
+    _, after = drive.off(drive.steady.pose)
+    assert after - before < 0.5 * 0.04 * 12.0
+
+
 def test_a_false_sight_does_not_turn_it():
     drive = Drive()
     drive.rounds(1)

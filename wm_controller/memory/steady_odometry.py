@@ -18,7 +18,8 @@ CORNER = math.pi / 2  # walls look the same from every quarter turn
 class SteadyParameters:
     """Lengths in m, angles in rad."""
 
-    drift: float = 0.02  # of odometry's heading, per root of a metre driven or a radian turned
+    drift: float = 0.015  # of odometry's heading, per root of a metre driven or a radian turned
+    scale: float = 0.02  # by which odometry may count turns wrongly, all of them alike
     sure: float = 0.06  # sights that may be wrong by more are no help,
     least: float = 0.02  # and none is better than this
     alike: float = 2.0  # by which sights count as worse than they say: neighbours err alike
@@ -29,9 +30,10 @@ class SteadyParameters:
 class SteadyOdometry:
     """Dead reckoning with the heading corrected by how the robot stands to the walls.
 
-    A Kalman filter of two numbers: the heading, and the direction of the walls, which is learned
-    from what is seen first. Positions are odometry's, step by step, in the corrected heading; they
-    begin in odometry's frame. Without sights they stay there.
+    A Kalman filter of three numbers: the heading; the direction of the walls, which is learned
+    from what is seen first; and by how much odometry counts turns wrongly. Positions are
+    odometry's, step by step, in the corrected heading; they begin in odometry's frame. Without
+    sights they stay there.
     """
 
     def __init__(self, parameters: SteadyParameters | None = None) -> None:
@@ -43,7 +45,8 @@ class SteadyOdometry:
         self.pose = np.zeros(3)
         self.walls: float | None = None  # their direction in the steady frame, rad
         self._odom: Floats | None = None
-        self._cov = np.zeros((2, 2))  # of heading and walls
+        self._scale = 0.0  # of turns that odometry does not count
+        self._cov = np.diag([0.0, 0.0, self.parameters.scale ** 2])  # of heading, walls, scale
         self._moved = math.inf  # since the last sight that counted
 
     @property
@@ -65,10 +68,15 @@ class SteadyOdometry:
             self.pose = odom.copy()
         else:
             change = relative(self._odom, odom)
-            self.pose = compose(self.pose, change)
-            moved = float(np.hypot(change[0], change[1])) + abs(float(change[2]))
-            self._moved += moved
+            turned = float(change[2])
+            moved = float(np.hypot(change[0], change[1])) + abs(turned)
+            step = np.eye(3)
+            step[0, 2] = turned
+            self._cov = step @ self._cov @ step.T
             self._cov[0, 0] += self.parameters.drift ** 2 * moved
+            change[2] += self._scale * turned
+            self.pose = compose(self.pose, change)
+            self._moved += moved
         self._odom = odom
 
     def sight(self, heading: float, sigma: float) -> bool:
@@ -80,18 +88,19 @@ class SteadyOdometry:
         if self.walls is None:
             self.walls = float(wrap_angle(self.pose[2] - heading))
             # What is wrong with the heading by now is as wrong with the walls.
-            self._cov[:] = self._cov[0, 0]
-            self._cov[1, 1] += variance
+            self._cov[1], self._cov[:, 1] = self._cov[0], self._cov[0]
+            self._cov[1, 1] = self._cov[0, 0] + variance
             self._moved = 0.0
             return True
         off = _within_corner(heading - (self.pose[2] - self.walls))
-        seen = np.array([1.0, -1.0])
+        seen = np.array([1.0, -1.0, 0.0])
         expected = float(seen @ self._cov @ seen) + variance
         if off ** 2 > p.gate ** 2 * expected:
             return False
         gain = self._cov @ seen / expected
         self.pose[2] = wrap_angle(self.pose[2] + gain[0] * off)
         self.walls = float(wrap_angle(self.walls + gain[1] * off))
+        self._scale += float(gain[2] * off)
         self._cov -= np.outer(gain, seen @ self._cov)
         self._moved = 0.0
         return True
