@@ -47,11 +47,15 @@ def contact_time(
     seen = seen[(seen ** 2).sum(-1) <= reach ** 2]
     distance = footprint.distance(seen)
     within = distance <= margin + TOUCHING
-    margins = np.where(within, distance - RETURN_SLACK, margin)
+    back = distance - RETURN_SLACK
+    if len(footprint.vertices) > 1:  # a polygon has no inner outline to come back to
+        back = np.maximum(back, 0.5 * distance)
+    margins = np.where(within, back, margin)
     if within.any():
         if _approaches(footprint, v, w, seen[within], distance[within]):
             return 0.0
-        apart = margins + footprint.radius > 0.0 if len(footprint.vertices) == 1 else margins > 0.0
+        apart = margins + footprint.radius > 0.0 if len(footprint.vertices) == 1 else (
+            distance > TOUCHING)
         seen, margins = seen[apart], margins[apart]
     if not len(seen):
         return np.inf
