@@ -36,6 +36,10 @@ class Places:
             self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), bytes)
         self.map.ways.failed(3, 1e12)
 
+    @property
+    def current(self):
+        return self.map
+
     def in_odom(self, poses):
         return self.map.in_odom(poses)
 

@@ -151,3 +151,34 @@ def test_a_restart_keeps_the_places_and_finds_itself_again():
     drive.drive(0.4, 0.0, 5.0)
     assert drive.map.located and drive.error() < 0.3
     assert count <= len(drive.map.places) < count + 4
+
+
+def test_set_down_outside_of_its_map_it_learns_at_once_and_joins_both_later(tmp_path):
+    torch.manual_seed(0)
+    drive = Drive()
+    drive.rounds(1)
+    path, count = tmp_path / 'home.safetensors', len(drive.map.places)
+    drive.finder.save(path)
+    torch.manual_seed(0)
+    finder = Seeing(drive)
+    finder.load(path)
+    drive.finder, drive.map = finder, finder.map
+    # Somewhere out there, and odometry begins anew.
+    drive.stamp, drive.odom, drive.truth = 0.0, np.zeros(3), np.array([12.0, 0.0, np.pi])
+    drive.look()
+    goal = np.array([8.0, 2.0, 0.0])
+    finder.pin(relative(drive.truth, goal))
+    drive.drive(0.5, 0.0, 6.0)
+    assert not finder.map.located and len(finder.map.places) == count
+    assert len(finder.current.places) > 4 and len(finder.ways_about(drive.odom, drive.stamp)) > 3
+    drive.go_to(6.0, 0.0)
+    drive.go_to(6.0, 4.0)
+    assert finder.current is finder.map and drive.error() < 0.3
+    assert len(finder.map.places) > count + 4
+    # One map now: from where it was set down a way leads to the far side of the old one.
+    reach = finder.map.reach(np.array([0.0, 5.0]), drive.stamp)
+    first = int(np.hypot(*(finder.map.places.poses[:, :2] - [12.0, 0.0]).T).argmin())
+    assert np.hypot(*(finder.map.places.poses[first, :2] - [12.0, 0.0])) < 0.5
+    assert np.isfinite(reach.time_s[first]) and len(reach.route(first)) > 10
+    # And the goal that was set out there stayed where it is.
+    assert finder.on_map(finder.pinned)[:2] == pytest.approx(goal[:2], abs=0.4)

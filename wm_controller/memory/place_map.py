@@ -293,6 +293,32 @@ class PlaceMap:
         self.corrections += 1
         return np.asarray(sight * np.sqrt(share))
 
+    def absorb(self, piece: 'PlaceMap') -> Floats:
+        """Take over what another map learned, while the robot did not know where on this one it was.
+
+        Both have the same odometry. Returns where the other's frame lies on this map (3,).
+        """
+        there = compose(self.frame, relative(piece.frame, np.zeros(3)))
+        headings = piece.places.headings + [there[2], 0.0]
+        numbers = []
+        for i, pose in enumerate(compose(there, piece.places.poses)):
+            numbers.append(self.places.add(
+                pose, piece.places.descriptors[i], float(piece.places.stamps[i]),
+                piece.places.pictures[i]))
+            self.places.headings[-1] = headings[i]
+        for i, (first, second) in enumerate(piece.ways.ends.tolist()):
+            self.ways.join(numbers[first], numbers[second], float(piece.ways.times[i]),
+                           piece.ways.changes[i], piece.ways.sigmas[i],
+                           bool(piece.ways.sighted[i]))
+        if piece.here is not None and self._here is not None:
+            last = numbers[piece.here]
+            change = relative(self.places.poses[last], self.places.poses[self._here])
+            self.ways.join(last, self._here, self._time(math.inf, change), change,
+                           np.hypot(self._anchor_sigma, piece._sigma()), sighted=True)
+        while len(self.places) > self.parameters.limit:
+            self._forget()
+        return there
+
     # Ways
 
     def reach(self, goal: ArrayLike, stamp: float) -> Reach | None:

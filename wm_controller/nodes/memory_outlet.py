@@ -50,13 +50,13 @@ class MemoryOutlet:
 
     def _markers(self, finder: Any, stamp: float, pose: np.ndarray) -> Iterator[Marker]:
         """Yield places, ways, blocked ways and the route, those that are empty too."""
-        at = finder.in_odom(finder.map.places.poses)
+        at = finder.in_odom(finder.current.places.poses)
         away = np.hypot(*(at[:, :2] - pose[:2]).T)
         near = np.zeros(len(at), bool)
         near[np.argsort(away)[:MOST_PLACES]] = True
-        ends = finder.map.ways.ends
+        ends = finder.current.ways.ends
         shown = near[ends].all(-1) if len(ends) else np.zeros(0, bool)
-        open_ = finder.map.ways.open(stamp)
+        open_ = finder.current.ways.open(stamp)
         yield self._marker('places', Marker.SPHERE_LIST, stamp, PLACE_M, PLACE, at[near])
         yield self._marker('ways', Marker.LINE_LIST, stamp, WAY_M, WAY,
                            at[ends[shown & open_].ravel()])

@@ -90,7 +90,6 @@ class Pilot:
         self._way: CostToGo | None = None
         self._way_at = -math.inf
         self._target: Floats | None = None  # where the way leads: the goal, or a place before it
-        self._on_map: Floats | None = None  # of a goal pose, so that it stays when odometry drifts
         self._found: Floats | None = None  # of a goal picture, among places: its pose on the map
         self._found_at = -math.inf
         self._explorer = Explorer(self.config.footprint.reach)
@@ -136,8 +135,9 @@ class Pilot:
         self._start_anew()
         if goal is not None:
             self._goal = GoalEstimate(goal, self.estimator)
-        if isinstance(goal, PoseGoal) and self.wayfinder and self.wayfinder.map.located:
-            self._on_map = self.wayfinder.on_map([goal.x, goal.y, goal.yaw or 0.0])
+        if self.wayfinder is not None:
+            self.wayfinder.pin([goal.x, goal.y, goal.yaw or 0.0] if isinstance(
+                goal, PoseGoal) else None)
 
     @property
     def takes_pictures(self) -> bool:
@@ -254,9 +254,9 @@ class Pilot:
             return self._explorer.target(self.memory, estimate.pose, now), None
         if self.wayfinder is None:
             return goal.place, goal.yaw
-        if self._on_map is not None:
-            pose = self.wayfinder.in_odom(self._on_map)
-            return pose[:2], None if goal.yaw is None else float(pose[2])
+        pinned = self.wayfinder.pinned
+        if pinned is not None:
+            return pinned[:2], None if goal.yaw is None else float(pinned[2])
         if goal.picture is not None and goal.pixels is not None and self._found is None and (
                 now - self._found_at > self.config.find_every_s):
             self._found_at = now

@@ -59,6 +59,8 @@ class Wayfinder:
         self._compass = bundle.model.compass if self.config.use_compass else None
         self.odometry = SteadyOdometry()
         self.map = PlaceMap(bundle.spec.architecture.latent)
+        self._piece: PlaceMap | None = None  # learned while it is not known where on the map
+        self._pinned: Floats | None = None  # on the current map
         self._digest = _digest(bundle.model.encoder)
         self._reach: Reach | None = None
         self._reach_of: tuple[float, float] | None = None
@@ -77,14 +79,19 @@ class Wayfinder:
 
     def load(self, path: Path) -> int:
         """Go on with the map of a file; how many places. Raises InputError and changes nothing."""
-        self.map = load_map(path, self._digest)
+        loaded = load_map(path, self._digest)
+        pinned = self.pinned
+        self.map, self._piece = loaded, None
+        self.pin(pinned)
         self._forget_route()
         return len(self.map.places)
 
     def forget(self) -> int:
         """Forget every place; how many there were."""
         count = len(self.map.places)
-        self.map = PlaceMap(self.map.places.width)
+        pinned = self.pinned
+        self.map, self._piece = PlaceMap(self.map.places.width), None
+        self.pin(pinned)
         self._forget_route()
         return count
 
@@ -92,15 +99,30 @@ class Wayfinder:
         """Keep the map when time or odometry begin anew: where the robot is must be found out."""
         self.map.restart()
         self.odometry.restart()
+        self._piece = self._pinned = None
         self._forget_route()
 
+    @property
+    def current(self) -> PlaceMap:
+        """The map that the robot knows its place on."""
+        return self.map if self.map.located or self._piece is None else self._piece
+
     def on_map(self, pose: ArrayLike) -> Floats:
-        """Poses (..., 3) in odom, on the map."""
-        return self.map.on_map(compose(self.odometry.frame, pose))
+        """Poses (..., 3) in odom, on the current map."""
+        return self.current.on_map(compose(self.odometry.frame, pose))
 
     def in_odom(self, pose: ArrayLike) -> Floats:
-        """Poses (..., 3) on the map, in odom as it is now."""
-        return compose(relative(self.odometry.frame, np.zeros(3)), self.map.in_odom(pose))
+        """Poses (..., 3) on the current map, in odom as it is now."""
+        return compose(relative(self.odometry.frame, np.zeros(3)), self.current.in_odom(pose))
+
+    def pin(self, pose: ArrayLike | None) -> None:
+        """Hold a pose (3,) in odom where it is, when odometry drifts and is corrected."""
+        self._pinned = None if pose is None else self.on_map(pose)
+
+    @property
+    def pinned(self) -> Floats | None:
+        """Where in odom (3,) the pinned pose is now."""
+        return None if self._pinned is None else self.in_odom(self._pinned)
 
     def _forget_route(self) -> None:
         self._reach, self._reach_of, self._reach_at = None, None, -math.inf
@@ -111,20 +133,34 @@ class Wayfinder:
         if estimate.jumped:
             self.map.jumped()
             self.odometry.restart()
+            self._piece = self._pinned = None
         self.odometry.follow(estimate.pose)
         if self._compass is not None:
             with torch.no_grad():
                 heading, sigma = heading_of(self._compass(estimate.features))
             self.odometry.sight(float(heading[0]), float(sigma[0]))
-        latent = estimate.trace.latent[0].double().numpy()
+        if not self.map.located and self._piece is None:
+            pinned = self.pinned
+            self._piece = PlaceMap(self.map.places.width, self.map.parameters)
+            self.pin(pinned)
+        self._learn(self.map, estimate)
+        if self._piece is not None and self.map.located:
+            there = self.map.absorb(self._piece)
+            if self._pinned is not None:
+                self._pinned = compose(there, self._pinned)
+            self._piece = None
+            self._forget_route()
+        elif self._piece is not None:
+            self._learn(self._piece, estimate)
 
+    def _learn(self, place_map: PlaceMap, estimate: Estimate) -> None:
         def compare(pictures: Sequence[bytes]) -> tuple[Floats, Floats]:
             return self._compare(estimate.pixels, pictures)
-        self.map.update(estimate.stamp, self.odometry.pose, latent,
-                        lambda: self._compressed(estimate.pixels),
-                        compare if self._head is not None else None,
-                        math.inf if self.odometry.walls is None else
-                        max(self.odometry.sigma, WALLS_KNOWN))
+        place_map.update(
+            estimate.stamp, self.odometry.pose, estimate.trace.latent[0].double().numpy(),
+            lambda: self._compressed(estimate.pixels),
+            compare if self._head is not None else None,
+            math.inf if self.odometry.walls is None else max(self.odometry.sigma, WALLS_KNOWN))
 
     def _compressed(self, pixels: Tensor) -> bytes:
         image = pixels[0].numpy()[..., ::-1]
@@ -169,7 +205,7 @@ class Wayfinder:
 
     def ways_about(self, pose: ArrayLike, now: float) -> Floats:
         """Stretches (K, 2, 2) in odom about a pose (3,) that were driven, and are not blocked."""
-        ways, at = self.map.ways, self.in_odom(self.map.places.poses)[:, :2]
+        ways, at = self.current.ways, self.in_odom(self.current.places.poses)[:, :2]
         if not len(ways):
             return np.zeros((0, 2, 2))
         usable = ways.open(now) & ~ways.sighted
@@ -183,15 +219,15 @@ class Wayfinder:
         None where no place leads on towards it.
         """
         self.route = []
-        here = self.map.here
-        if here is None or not self.map.located:
+        here = self.current.here
+        if here is None:
             return None
         reach = self._reach_to(goal, now)
         if reach is None or not np.isfinite(reach.time_s[here]):
             return None
         route = reach.route(here)
         self.route = route
-        places = self.map.places.poses[route, :2]
+        places = self.current.places.poses[route, :2]
         along = np.concatenate([[0.0], np.hypot(*np.diff(places, axis=0).T).cumsum()])
         ahead = min(int(np.searchsorted(along, self.config.ahead)), len(route) - 1)
         if ahead == 0:
@@ -203,15 +239,15 @@ class Wayfinder:
         asked = (round(float(on_map[0]), 1), round(float(on_map[1]), 1))
         count = 0 if self._reach is None else len(self._reach.time_s)
         if asked != self._reach_of or now - self._reach_at > self.config.anew_s or (
-                count != len(self.map.places)):
-            self._reach = self.map.reach(on_map, now)
+                count != len(self.current.places)):
+            self._reach = self.current.reach(on_map, now)
             self._reach_of, self._reach_at = asked, now
         return self._reach
 
     def held_up(self, pose: Floats, now: float) -> None:
         """Note that ways which lead on from a pose (3,) in odom cannot be driven."""
         ahead = pose[:2] + self.config.held_up * np.array([np.cos(pose[2]), np.sin(pose[2])])
-        ways, at = self.map.ways, self.in_odom(self.map.places.poses)[:, :2]
+        ways, at = self.current.ways, self.in_odom(self.current.places.poses)[:, :2]
         if not len(ways):
             return
         start, end = at[ways.ends[:, 0]], at[ways.ends[:, 1]]
