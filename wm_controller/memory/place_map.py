@@ -294,7 +294,7 @@ class PlaceMap:
         return np.asarray(sight * np.sqrt(share))
 
     def absorb(self, piece: 'PlaceMap') -> Floats:
-        """Take over what another map learned, while the robot did not know where on this one it was.
+        """Take over what another map learned while it was not known where the robot is on this.
 
         Both have the same odometry. Returns where the other's frame lies on this map (3,).
         """
