@@ -97,3 +97,21 @@ def wm(tmp_path, capsys):
     yield ingest
     for data in opened:
         data.close()
+
+
+@pytest.fixture
+def probe(ros_domain):
+    """A node that talks to those under test, and hears them."""
+    from ros_probe import Probe
+
+    with Probe() as probe:
+        yield probe
+
+
+@pytest.fixture
+def rig(probe):
+    """Make controllers with a driver of a few lines."""
+    from controller_rig import rigs
+
+    with rigs(probe) as make:
+        yield make

@@ -16,24 +16,12 @@ import pytest
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
-from controller_rig import PICTURE, rigs, SPEED
-from ros_probe import pose_goal, Probe, values_of
+from controller_rig import PICTURE, SPEED
+from ros_probe import pose_goal, values_of
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import seconds, to_odometry, to_stamp
 from wm_controller.nodes.images import to_compressed, to_image
-
-
-@pytest.fixture
-def probe(ros_domain):
-    with Probe() as probe:
-        yield probe
-
-
-@pytest.fixture
-def rig(probe):
-    with rigs(probe) as make:
-        yield make
 
 
 @pytest.mark.parametrize('stamped', [True, False])

@@ -7,23 +7,10 @@ import numpy as np
 import pytest
 from visualization_msgs.msg import Marker, MarkerArray
 
-from controller_rig import rigs
-from ros_probe import Probe, values_of
+from ros_probe import values_of
 from wm_controller.memory.place_map import PlaceMap
 from wm_controller.nodes import qos
 from wm_controller.planning.contract import ExploreGoal
-
-
-@pytest.fixture
-def probe(ros_domain):
-    with Probe() as probe:
-        yield probe
-
-
-@pytest.fixture
-def rig(probe):
-    with rigs(probe) as make:
-        yield make
 
 
 class Places:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from futures import future_of
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning.config import PilotConfig
-from wm_controller.planning.imagination import Future
 from wm_controller.planning.lower_level import LowerLevel, Pending
 from wm_controller.planning.objectives import Situation
 from wm_controller.safety.geometry import integrate
@@ -33,14 +33,7 @@ class Perfect:
 
     def __call__(self, state, actions, goal, variable, wanted):
         self.asked += len(actions)
-        count, steps = actions.shape[:2]
-        poses = np.zeros((count, steps + 1, 3))
-        for t in range(steps):
-            poses[:, t + 1] = integrate(poses[:, t], actions[:, t, 0], actions[:, t, 1], 0.2)
-        chosen = np.arange(2, steps + 1, 2)
-        return Future(*map(torch.from_numpy, (
-            actions, poses, chosen, np.full((1, count, len(chosen)), self.nearest))), None,
-            torch.full((count,), self.disagreement).double())
+        return future_of(actions, clearance=self.nearest, disagreement=self.disagreement)
 
 
 class Drive:

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from drawn_world import draw
+from futures import future_of
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning import objectives, recovery
 from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import PilotConfig, RobotLimits, SolverConfig
 from wm_controller.planning.contract import ExploreGoal
-from wm_controller.planning.imagination import Future
 from wm_controller.planning.pilot import ImageGoal, Observation, Pilot, PoseGoal
 from wm_controller.safety.geometry import integrate
 from wm_controller.safety.sweep import trajectories_clear
@@ -46,18 +46,6 @@ def bundle(tmp_path_factory):
     save_bundle(path, WorldModel(spec), gates={'passed': True}, training={},
                 energy_quantiles=tuple(np.linspace(0, 3, 101)))
     return load_bundle(path)
-
-
-def future_of(actions, *, clearance=3.0):
-    """What a perfect model of the base would imagine."""
-    count, steps = actions.shape[:2]
-    poses = np.zeros((count, steps + 1, 3))
-    for t in range(steps):
-        poses[:, t + 1] = integrate(poses[:, t], actions[:, t, 0], actions[:, t, 1], 0.2)
-    chosen = np.arange(2, steps + 1, 2)
-    return Future(*map(torch.from_numpy, (
-        actions, poses, chosen, np.full((1, count, len(chosen)), clearance))), None,
-        torch.ones(count).double())
 
 
 def situation(goal=(4.0, 0.0), obstacles=None, memory=None):

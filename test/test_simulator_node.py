@@ -13,7 +13,6 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, LaserScan
 from std_msgs.msg import UInt32
 
-from ros_probe import Probe
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import read_odometry, seconds
@@ -31,12 +30,6 @@ def stamped(v, w=0.0):
 
 def header_times(heard):
     return np.array([seconds(message.header.stamp) for message in heard])
-
-
-@pytest.fixture
-def probe(ros_domain):
-    with Probe() as probe:
-        yield probe
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import emit, figure, progress, reports_errors
 
 
 @reports_errors
@@ -49,10 +49,6 @@ def _table(result: Mapping[str, Any]) -> Any:
             low, high = cell['success_ci95']
             table.add_row(
                 name, band, f'{cell["success_rate"]:.0%} ({low:.0%} to {high:.0%})',
-                f'{cell["spl"]:.2f}', _figure(cell['collisions_per_100m'], 1),
-                _figure(cell['plan_s_per_m'], 2))
+                f'{cell["spl"]:.2f}', figure(cell['collisions_per_100m'], 1),
+                figure(cell['plan_s_per_m'], 2))
     return table
-
-
-def _figure(value: float | None, digits: int) -> str:
-    return '–' if value is None else f'{value:.{digits}f}'

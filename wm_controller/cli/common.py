@@ -173,3 +173,8 @@ def progress_to(description: str) -> Iterator[Move]:
             shown = 1000 * share
 
         yield move
+
+
+def figure(value: float | None, digits: int = 0) -> str:
+    """Show a figure of a table, a dash where there is none."""
+    return '–' if value is None else f'{value:.{digits}f}'

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 import typer
 
-from wm_controller.cli.common import emit, plain, progress, reports_errors
+from wm_controller.cli.common import emit, figure, plain, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 from wm_controller.planning.ablations import PARTS
 
@@ -139,9 +139,9 @@ def _table(summary: Mapping[str, Any]) -> Table:
         ('drives', f'{summary["episodes"]}, {summary["timeouts"]} out of time'),
         ('SPL', f'{summary["spl"]:.2f}' + _ratio(summary.get('spl_oracle_ratio'))),
         ('bumps', f'{summary["collisions"]} on {summary["distance_m"]:.0f} m'
-         f' ({_figure(summary["collisions_per_100m"], 2)} per 100 m)'),
-        ('camera to command', f'{_figure(latency["p50"])} ms, p99 {_figure(latency["p99"])} ms'),
-        ('planning', f'{_figure(summary["plan_s_per_m"], 2)} s of processor time per metre'),
+         f' ({figure(summary["collisions_per_100m"], 2)} per 100 m)'),
+        ('camera to command', f'{figure(latency["p50"])} ms, p99 {figure(latency["p99"])} ms'),
+        ('planning', f'{figure(summary["plan_s_per_m"], 2)} s of processor time per metre'),
         ('late plans', f'{summary["deadline_misses"]} of {summary["plans"]}'),
         ('guard interventions', str(summary['interventions'])),
     ]  # fmt: skip
@@ -158,9 +158,9 @@ def _open_loop_table(result: Mapping[str, Any]) -> Table:
     table.add_column('open loop')
     table.add_column(result['data'], justify='right')
     for steps, ratio in result['persistence_ratio'].items():
-        mean = _figure(result['mean_ratio'][steps], 2)
+        mean = figure(result['mean_ratio'][steps], 2)
         table.add_row(
-            f'error over no change, {steps} steps', f'{_figure(ratio, 2)} (mean: {mean})'
+            f'error over no change, {steps} steps', f'{figure(ratio, 2)} (mean: {mean})'
         )
     for name, row in result.get('trajectory', {}).items():
         table.add_row(
@@ -182,7 +182,3 @@ def _open_loop_table(result: Mapping[str, Any]) -> Table:
 
 def _ratio(value: float | None) -> str:
     return '' if value is None else f', {value:.2f} of the oracle'
-
-
-def _figure(value: float | None, digits: int = 0) -> str:
-    return '–' if value is None else f'{value:.{digits}f}'

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from wm_controller.safety.geometry import compose, relative, wrap_angle
 
 Floats = NDArray[np.float64]
-CORNER = math.pi / 2  # walls look the same from every quarter turn
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,8 @@ class SteadyOdometry:
             self._cov[1, 1] = self._cov[0, 0] + variance
             self._moved = 0.0
             return True
-        off = _within_corner(heading - (self.pose[2] - self.walls))
+        # Walls look the same from every quarter turn.
+        off = float(wrap_angle(4 * (heading - (self.pose[2] - self.walls)))) / 4
         seen = np.array([1.0, -1.0, 0.0])
         expected = float(seen @ self._cov @ seen) + variance
         if off ** 2 > p.gate ** 2 * expected:
@@ -104,7 +104,3 @@ class SteadyOdometry:
         self._cov -= np.outer(gain, seen @ self._cov)
         self._moved = 0.0
         return True
-
-
-def _within_corner(angle: float) -> float:
-    return (angle + CORNER / 2) % CORNER - CORNER / 2

@@ -84,7 +84,7 @@ class LowerLevel:
         wanted = Wanted(picture, None if subgoal is None else subgoal.abstract,
                         situation.due_step)
         shown = _Shown(config.keep_candidates)
-        noted: list[tuple[Future, Floats]] = []
+        noted: list[tuple[Future, Floats]] = []  # the last round
         # The first imagined step is a mix of the commands under way with the new one.
         kept, added = np.ones((steps, 1)), np.zeros((steps, 2))
         kept[0], added[0] = 1 - pending.share, pending.share * pending.command
@@ -93,7 +93,7 @@ class LowerLevel:
             future = self._imagination(state, kept * actions + added, goal, variable, wanted)
             costs = cost(future, situation, memory, config)
             shown.note(costs, future.poses.numpy())
-            noted.append((future, costs))
+            noted[:] = [(future, costs)]
             return costs
 
         def gradient(actions: Floats) -> tuple[Floats, Floats]:

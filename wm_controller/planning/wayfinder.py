@@ -79,21 +79,20 @@ class Wayfinder:
 
     def load(self, path: Path) -> int:
         """Go on with the map of a file; how many places. Raises InputError and changes nothing."""
-        loaded = load_map(path, self._digest)
-        pinned = self.pinned
-        self.map, self._piece = loaded, None
-        self.pin(pinned)
-        self._forget_route()
+        self._begin_with(load_map(path, self._digest))
         return len(self.map.places)
 
     def forget(self) -> int:
         """Forget every place; how many there were."""
         count = len(self.map.places)
+        self._begin_with(PlaceMap(self.map.places.width))
+        return count
+
+    def _begin_with(self, place_map: PlaceMap) -> None:
         pinned = self.pinned
-        self.map, self._piece = PlaceMap(self.map.places.width), None
+        self.map, self._piece = place_map, None
         self.pin(pinned)
         self._forget_route()
-        return count
 
     def restart(self) -> None:
         """Keep the map when time or odometry begin anew: where the robot is must be found out."""

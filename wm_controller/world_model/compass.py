@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the robot is turned against the walls around it: a heading that does not drift."""
 
-import math
-
 import torch
 from torch import nn, Tensor
 
@@ -13,7 +11,6 @@ from wm_controller.world_model.spec import ModelSpec
 GRID = (5, 6)  # to which the map of features is brought, whatever the size of the pictures
 GROUPS = 8
 LEAST, MOST = -3.0, 6.0  # of the log concentration
-QUARTER = math.pi / 2
 
 
 class CompassHead(nn.Module):
