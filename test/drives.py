@@ -162,7 +162,7 @@ def small_bundle(path: Path) -> Path:
         clearance_bearings=bearings,
         architecture=Architecture(
             encoder_channels=(8, 16, 16), latent=24, state=32, predictor_hidden=32,
-            head_hidden=16, goal_channels=(8, 8, 8)
+            head_hidden=16, goal_channels=(8, 8, 8), abstract_state=16, macro_action=4
         ),
     )
     save_bundle(

@@ -281,7 +281,7 @@ def test_clock_that_goes_back_resets_goal_and_memory_and_stops(rig):
 @pytest.mark.parametrize(('name', 'value', 'line'), [
     ('rate', 100.0, r'parameter rate = 100.0: must be in \[1, 30\] Hz'),
     ('image_timeout_s', 0.0, 'parameter image_timeout_s = 0.0'),
-    ('planner', 'magic', 'must be one of flat, hierarchical'),
+    ('planner', 'magic', 'must be one of hierarchical, flat'),
     ('goal_tolerance', 'near', 'parameter goal_tolerance = .near.')])
 def test_parameter_out_of_range_is_refused_with_name_value_and_range(rig, name, value, line):
     with pytest.raises(InputError, match=line):

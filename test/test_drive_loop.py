@@ -242,6 +242,18 @@ def test_slow_camera_does_not_slow_the_loop_down_until_its_image_is_old(rig):
     assert len(rig.driver.observations) == 1
 
 
+def test_late_images_and_ticks_together_do_not_exceed_the_rate(rig):
+    began = rig.clock.now
+    for step in range(300):  # of 10 ms; a 10 Hz camera whose images come in pairs, one late
+        if step % 20 in (0, 1):
+            rig.image(age_s=0.15 - 0.09 * (step % 20))
+        rig.loop.on_tick()
+        rig.settle()
+        rig.clock.now += 0.01
+    seconds = rig.clock.now - began
+    assert 7.0 * seconds < len(rig.outlet.events) <= 10.0 * seconds + 1
+
+
 def test_tick_does_nothing_while_the_camera_holds_the_rate(rig):
     rig.image()
     rig.outlet.wait(1)

@@ -17,7 +17,7 @@ from wm_controller.world_model.spec import ModelSpec
 
 def settings(model, **changes):
     values = {spec.name: spec.default for spec in PARAMETERS}
-    return ControllerSettings.of({**values, 'model': str(model), **changes})
+    return ControllerSettings.of({**values, 'planner': 'flat', 'model': str(model), **changes})
 
 
 @pytest.fixture(scope='module')

@@ -26,6 +26,7 @@ READY_S = 90.0
 def demo(
     goals: int = typer.Option(5, help='Goals, one after the other.', min=1, max=100),
     model: str = typer.Option('indoor', help='Bundle file, or the name of a shipped one.'),
+    planner: str = typer.Option('hierarchical', help='hierarchical, or flat: no map of places.'),
     room_seed: int = typer.Option(7, help='Seed of the room.', min=0),
     family: str = typer.Option('evaluation', help='Rooms: evaluation (held out) or training.'),
     people: int | None = typer.Option(
@@ -63,8 +64,11 @@ def demo(
     from wm_controller.resources import find_model
 
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop is our Ctrl-C
+    if planner not in ('hierarchical', 'flat'):
+        raise InputError(f'--planner {planner}: use hierarchical or flat')
     plan = _prepare(find_model(model), goals, room_seed, family, people)
-    plan = replace(plan, speed_factor=speed_factor, timeout_s=timeout, allow_ungated=allow_ungated)
+    plan = replace(plan, planner=planner, speed_factor=speed_factor, timeout_s=timeout,
+                   allow_ungated=allow_ungated)
     try:
         summary, directory = _drive_all(plan, out, video, as_json, connect, disconnect)
     except NodeDied as death:
@@ -89,6 +93,7 @@ class _Preparation:
     spec: Any  # TaskSpec
     room: Any  # Room
     start: Any  # (3,) world
+    planner: str = 'hierarchical'
     speed_factor: float = 1.0
     timeout_s: float | None = None
     allow_ungated: bool = False
@@ -125,6 +130,7 @@ def _nodes(plan: _Preparation) -> list[Any]:
             {
                 **simulated,
                 'model': str(plan.model.resolve()),
+                'planner': plan.planner,
                 'allow_ungated': plan.allow_ungated,
             },
             robot,
@@ -201,7 +207,7 @@ def _drive_one(plan: _Preparation, client: Any, graph: Any, index: int, video: b
     duration_s, state = client.drive(task, recorder)
     cpu_s = graph.cpu_seconds() + time.process_time() - before
     return recorder.finish(
-        duration_s, planner='flat', claimed=state == 'reached', end_state=state, cpu_s=cpu_s
+        duration_s, planner=plan.planner, claimed=state == 'reached', end_state=state, cpu_s=cpu_s
     )
 
 

@@ -147,6 +147,7 @@ class DriveLoop:
             return
         unused = self._newest.stamp > self._used_stamp
         if unused or self._fresh(self._used_stamp):
+            self._pacer.skip()  # or the image that comes late would be one cycle too many
             self._start(self._newest if unused else None)
 
     def set_goal(self, goal: Goal | None) -> None:

@@ -94,6 +94,10 @@ class Pacer:
         self._due_s = max(self._due_s, stamp_s - 0.5 * self._period_s) + self._period_s
         return True
 
+    def skip(self) -> None:
+        """Let one frame fewer through: its turn was taken without it."""
+        self._due_s += self._period_s
+
     def reset(self) -> None:
         """Forget the past, after a jump of the clock."""
         self._due_s = -float('inf')

@@ -100,7 +100,7 @@ class HierarchyConfig:
     flat_within: float = 1.5
     noise: float = 0.25
     near: float = 1.5
-    trust: float = 0.5
+    trust: float = 0.15
     likeness: float = 0.3
     solver: SolverConfig = field(default_factory=lambda: SolverConfig(
         candidates=(128, 64, 32), elites=8, correlation=0.3))

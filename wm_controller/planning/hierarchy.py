@@ -131,7 +131,7 @@ class UpperLevel:
         count = self._config.hierarchy.chunks
         if self.outlook is None:
             return self._macros(np.zeros((1, count * self._level.chunk, 2))).reshape(count, -1)
-        gone = int(round((stamp - self.outlook.stamp) / self.chunk_s))
+        gone = math.floor((stamp - self.outlook.stamp) / self.chunk_s + 0.5)  # `round` halves down
         return np.asarray(self.outlook.macros[np.minimum(np.arange(count) + gone, count - 1)])
 
     def _cost(self, abstract: Tensor, macros: Floats, situation: Situation, memory: FreeSpace
