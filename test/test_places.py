@@ -193,6 +193,32 @@ def test_a_place_mistaken_for_another_does_not_tear_the_map():
     assert misfit(fit, np.array(ends), np.array(changes), sigmas)[-1] > 50
 
 
+@pytest.mark.parametrize('seed', range(3))
+def test_many_places_mistaken_for_others_are_left_out_and_the_rest_hold(seed):
+    """A tenth of the sights are false, by up to a metre and more; odometry drifts meanwhile."""
+    truth, driven, changes = loop(seed, drift=0.005)
+    rng = np.random.default_rng(seed)
+    ends = [(i, i + 1) for i in range(len(truth) - 1)]
+    sights = [(i, i + 64) for i in range(0, 64, 2)]
+    seen = relative(truth[[a for a, _ in sights]], truth[[b for _, b in sights]])
+    seen = seen + [0.03, 0.03, 0.02] * rng.standard_normal(seen.shape)
+    false = rng.choice(len(sights), 3, replace=False)
+    seen[false, :2] += rng.choice([-1.0, 1.0], (3, 2)) * rng.uniform(0.6, 1.2, (3, 2))
+    # Ways that were never measured, as those by how the map lies, hold nothing together.
+    guessed = [(3, 40), (10, 90)]
+    ends, measured = np.array(ends + sights + guessed), np.concatenate(
+        [changes, seen, np.zeros((2, 3))])
+    sigmas = np.repeat([[0.02, 0.02, 0.02], [0.05, 0.05, 0.03], [np.inf] * 3],
+                       [len(truth) - 1, len(sights), 2], axis=0)
+    doubtful = np.repeat([False, True, False], [len(truth) - 1, len(sights), 2])
+    fit = fitted(driven, ends, measured, sigmas, doubtful)
+    off = misfit(fit, ends, measured, sigmas)[doubtful]
+    assert set(np.argsort(-off)[:3]) == set(false) and np.delete(off, false).max() < 3.4
+    without = np.setdiff1d(np.arange(len(ends)), np.flatnonzero(doubtful)[false])
+    best = fitted(driven, ends[without], measured[without], sigmas[without])
+    assert np.abs(fit - best).max() < 0.005, 'as if nobody had told of them'
+
+
 @given(st.integers(0, 1000))
 def test_what_fits_already_stays(seed):
     rng = np.random.default_rng(seed)
