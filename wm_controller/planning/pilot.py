@@ -90,6 +90,7 @@ class Pilot:
         self._way: CostToGo | None = None
         self._way_at = -math.inf
         self._target: Floats | None = None  # where the way leads: the goal, or a place before it
+        self.target: Floats | None = None  # (2,) in odom, that the last plan leads to
         self._found: Floats | None = None  # of a goal picture, among places: its pose on the map
         self._found_at = -math.inf
         self._explorer = Explorer(self.config.footprint.reach)
@@ -148,6 +149,11 @@ class Pilot:
     def explores(self) -> bool:
         """Whether the model sees where there is room, so that it can go and look for more."""
         return self.config.use_memory and len(self._bearings) > 0
+
+    @property
+    def frontiers(self) -> list[Floats]:
+        """Places (2,) in odom to look from, as exploring found them last; else none."""
+        return self._explorer.left
 
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
@@ -338,7 +344,7 @@ class Pilot:
             self._way, self._target = self._way_to(place, estimate, now)
             self._way_at = now
         way = self._way if config.use_memory else None
-        place = place if self._target is None else self._target
+        self.target = place = place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
         return Situation(estimate.pose, place, obstacles, way, self._last_action)
 
