@@ -39,7 +39,7 @@ DEFAULT_PLACES = 1_000  # that the others are compared with: a large home
 SERIES_S = 20.0  # after so long a series is not timed further, once each point has LEAST times
 LEAST = 3
 SIGHTS_EVERY = 12  # places between two recognitions, in the map that is corrected
-FALSE_SHARE = 0.03  # of them
+FALSE_EVERY = 30  # of them
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def bench_growth(bundle: Bundle, calls: int, advance: Callable[[], None],
     total = sum(whole.solver.candidates)
     case = make_case(bundle, 0)
     advance()
-    wide = [_Point(n, _plan(case, replace(whole, solver=_solver(whole.solver, n))))
+    wide = [_Point(n, _plan(case, replace(whole, solver=shared(whole.solver, n))))
             for n in CANDIDATES]
     long = [_Point(n, _plan(case, replace(whole, horizon_steps=n))) for n in HORIZONS]
     series = {'candidates': _series('a plan', 'candidates', total, wide, calls)}
@@ -76,7 +76,7 @@ def bench_growth(bundle: Bundle, calls: int, advance: Callable[[], None],
     return {'threads': torch.get_num_threads(), 'series': series}
 
 
-def _solver(solver: SolverConfig, total: int) -> SolverConfig:
+def shared(solver: SolverConfig, total: int) -> SolverConfig:
     """Share a number of candidates among the rounds as the default does."""
     share = total / sum(solver.candidates)
     counts = [max(2, round(share * n)) for n in solver.candidates]
@@ -121,8 +121,9 @@ def _map_calls(count: int) -> dict[str, Callable[[], Any]]:
 def recognised_drive(count: int, seed: int = 0) -> tuple[Any, ...]:
     """Return the arguments of `fitted` for a drive up and down a floor, one place every 0.5 m.
 
-    Each row is recognised from the one after next, every SIGHTS_EVERY places, FALSE_SHARE of the
-    time falsely. What was seen before the last sight is fitted already, as on a robot.
+    Each row is recognised from the one after next, every SIGHTS_EVERY places, and every
+    FALSE_EVERY-th time falsely. What was seen before the last sight is fitted already, as on a
+    robot.
     """
     rng = np.random.default_rng(seed)
     side = int(np.ceil(np.sqrt(count)))
@@ -138,8 +139,9 @@ def recognised_drive(count: int, seed: int = 0) -> tuple[Any, ...]:
     changes = relative(truth[ends[:, 0]], truth[ends[:, 1]])
     changes += 0.5 * sigmas * rng.standard_normal(changes.shape)
     doubtful = np.arange(len(ends)) >= len(drives)
-    false = doubtful & (rng.random(len(ends)) < FALSE_SHARE)
-    changes[false, :2] += rng.uniform(-1.0, 1.0, (int(false.sum()), 2))
+    false = np.arange(len(drives) + 1, len(ends), FALSE_EVERY)
+    way = rng.uniform(-np.pi, np.pi, len(false))
+    changes[false, :2] += np.stack([np.cos(way), np.sin(way)], -1)  # by a metre
     headings = np.full((count, 2), 0.03)
     headings[:, 0] = truth[:, 2] + 0.03 * rng.standard_normal(count)
     known = slice(None, -1 if len(sights) else None)
