@@ -96,7 +96,7 @@ def _plan(case: Case, config: PilotConfig) -> Callable[[], Any]:
 # What is asked of the map.
 _MAP_CALLS = {
     'recognise': 'recognise a place', 'take in': 'take in a frame', 'route': 'a route from all',
-    'correct': 'correct the whole map',
+    'correct': 'correct the map', 'doubt': 'doubt all its sights',
 }
 
 
@@ -114,7 +114,8 @@ def _map_calls(count: int) -> dict[str, Callable[[], Any]]:
         'recognise': lambda: places.alike(asked, 8),
         'take in': lambda: grid.update(float(next(stamps)), here, asked, lambda: PICTURE),
         'route': lambda: grid.reach(here[:2] + 0.2, 0.0),
-        'correct': lambda: fitted(*drive),
+        'correct': lambda: fitted(*drive, newest=len(drive[1]) - 1),
+        'doubt': lambda: fitted(*drive),
     }
 
 

@@ -19,9 +19,10 @@ from wm_controller.evaluation.figures import STYLE, svg
 from wm_controller.files import write_whole
 
 PANELS = (('candidates', ('candidates',)), ('steps ahead', ('horizon',)),
-          ('places in memory', ('recognise', 'take in', 'route', 'correct')))
-MARKS = ('o', 's', '^', 'D')  # told apart without colour too
-COLOURS = (palette.DRIVEN, palette.IMAGINED, palette.GOAL, palette.BUMP)
+          ('places in memory', ('recognise', 'take in', 'route', 'correct', 'doubt')))
+MARKS = ('o', 's', '^', 'D', 'v')  # told apart without colour too
+COLOURS = (palette.DRIVEN, palette.IMAGINED, palette.GOAL, palette.BUMP,
+           palette.PURPLE)
 
 
 def write_growth(directory: Path, result: Mapping[str, Any], command: str) -> None:
@@ -35,12 +36,12 @@ def write_growth(directory: Path, result: Mapping[str, Any], command: str) -> No
 def growth_figure(result: Mapping[str, Any]) -> str:
     """Draw median times, and up to the 99th percentile, on logarithmic axes; SVG."""
     with matplotlib.rc_context({**STYLE, 'axes.spines.left': True}):
-        figure = Figure(figsize=(10.8, 3.1), facecolor=palette.PAPER)
+        figure = Figure(figsize=(10.8, 3.6), facecolor=palette.PAPER)
         panels = figure.subplots(1, len(PANELS), gridspec_kw={'width_ratios': (1, 1, 1.5)})
         for axes, (label, names) in zip(panels, PANELS):
             _panel(axes, label, [result['series'][name] for name in names])
         panels[0].set_ylabel('ms of processor time')
-        figure.subplots_adjust(left=0.06, right=0.99, top=0.93, bottom=0.16, wspace=0.22)
+        figure.subplots_adjust(left=0.06, right=0.99, top=0.93, bottom=0.14, wspace=0.22)
         return svg(figure, transparent=False)
 
 

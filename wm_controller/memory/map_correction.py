@@ -23,7 +23,8 @@ FLOATING = 1e-9  # weight that holds places which nothing joins to it
 
 
 def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floats,
-           doubtful: NDArray[np.bool_] | None = None, headings: Floats | None = None) -> Floats:
+           doubtful: NDArray[np.bool_] | None = None, headings: Floats | None = None,
+           newest: int | None = None) -> Floats:
     """Return the poses (N, 3) that agree best with M measured changes between them.
 
     `ends` (M, 2) numbers of places, `changes` (M, 3) the second as seen from the first, `sigmas`
@@ -33,6 +34,10 @@ def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floa
     them, infinite elsewhere. `doubtful` (M,) measurements may be false, as a place mistaken for
     another: those that disagree with the rest are left out (truncated least squares by graduated
     non-convexity, Yang et al., RA-L 2020).
+
+    `newest`: the number of the measurement since which `poses` were not fitted. What did not fit
+    before it is held to be false still, and the rest to be true; only where that no longer holds
+    is all of it doubted anew, which takes some ten times as long.
     """
     found = np.array(poses, float)
     measured = np.isfinite(np.asarray(sigmas, float).reshape(-1, 3)).all(-1)
@@ -41,27 +46,44 @@ def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floa
     told = np.full((len(found), 2), np.inf) if headings is None else headings
     graph = _Graph.of(len(found), np.asarray(ends)[measured], changes[measured],
                       sigmas[measured], told)
-    trust = np.ones(len(graph.ends))
+    trust, limit = np.ones(len(graph.ends)), OUTLIER ** 2
+    doubted = np.zeros(len(measured), bool) if doubtful is None else np.asarray(doubtful, bool)
+    if newest is not None and doubted.any():
+        new = (np.arange(len(measured)) == newest)[measured]
+        fit = _as_before(found, graph, doubted[measured], new)
+        if fit is not None:
+            return fit
+    doubted = doubted[measured]
     found = _least_squares(found, graph, trust)
-    doubtful = np.zeros(len(trust), bool) if doubtful is None else doubtful[measured]
-    if not doubtful.any():
+    if not doubted.any():
         return found
-    limit = OUTLIER ** 2
-    off = graph.misfit(found)[doubtful] ** 2
+    off = graph.misfit(found)[doubted] ** 2
     if off.max() <= limit / 2:
         return found
     convexity = limit / (2 * off.max() - limit)
     for _ in range(DOUBT_ROUNDS):
         wrong, right = (convexity + 1) / convexity * limit, convexity / (convexity + 1) * limit
         between = np.sqrt(limit * convexity * (convexity + 1) / np.maximum(off, 1e-12)) - convexity
-        trust[doubtful] = np.where(off >= wrong, 0.0, np.where(off <= right, 1.0, between))
+        trust[doubted] = np.where(off >= wrong, 0.0, np.where(off <= right, 1.0, between))
         # One step is enough: the next round asks for something a little different anyway.
         found = _least_squares(found, graph, trust, rounds=1)
-        off = graph.misfit(found)[doubtful] ** 2
-        if ((trust[doubtful] < 1e-3) | (trust[doubtful] > 1 - 1e-3)).all():
+        off = graph.misfit(found)[doubted] ** 2
+        if ((trust[doubted] < 1e-3) | (trust[doubted] > 1 - 1e-3)).all():
             break
         convexity *= HARDER
     return _least_squares(found, graph, trust)
+
+
+def _as_before(poses: Floats, graph: '_Graph', doubtful: NDArray[np.bool_],
+               new: NDArray[np.bool_]) -> Floats | None:
+    """Fit with what is false as it was before the new measurement; None where it is otherwise."""
+    limit = OUTLIER ** 2
+    false = doubtful & ~new & (graph.misfit(poses) ** 2 > limit)
+    found = _least_squares(poses, graph, np.where(false, 0.0, 1.0))
+    off = graph.misfit(found) ** 2
+    same = (off[doubtful & ~false] <= limit).all() and (off[false] > limit).all()
+    # What is new must agree well, or something else may be what is wrong.
+    return found if same and (off[new] <= limit / 2).all() else None
 
 
 def _least_squares(poses: Floats, graph: '_Graph', trust: Floats, rounds: int = ROUNDS) -> Floats:
