@@ -114,8 +114,8 @@ def _map_calls(count: int) -> dict[str, Callable[[], Any]]:
         'recognise': lambda: places.alike(asked, 8),
         'take in': lambda: grid.update(float(next(stamps)), here, asked, lambda: PICTURE),
         'route': lambda: grid.reach(here[:2] + 0.2, 0.0),
-        'correct': lambda: fitted(*drive, newest=len(drive[1]) - 1),
-        'doubt': lambda: fitted(*drive),
+        'correct': lambda: fitted(*drive),
+        'doubt': lambda: fitted(*drive[:-1]),
     }
 
 
@@ -147,7 +147,7 @@ def recognised_drive(count: int, seed: int = 0) -> tuple[Any, ...]:
     headings[:, 0] = truth[:, 2] + 0.03 * rng.standard_normal(count)
     known = slice(None, -1 if len(sights) else None)
     poses = fitted(truth, ends[known], changes[known], sigmas[known], doubtful[known], headings)
-    return poses, ends, changes, sigmas, doubtful, headings
+    return poses, ends, changes, sigmas, doubtful, headings, len(ends) - 1
 
 
 def _series(name: str, unit: str, default: int, points: Sequence[_Point], calls: int

@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from wm_controller.evaluation import palette
 from wm_controller.evaluation.figures import STYLE, svg
@@ -36,12 +36,13 @@ def write_growth(directory: Path, result: Mapping[str, Any], command: str) -> No
 def growth_figure(result: Mapping[str, Any]) -> str:
     """Draw median times, and up to the 99th percentile, on logarithmic axes; SVG."""
     with matplotlib.rc_context({**STYLE, 'axes.spines.left': True}):
-        figure = Figure(figsize=(10.8, 3.6), facecolor=palette.PAPER)
-        panels = figure.subplots(1, len(PANELS), gridspec_kw={'width_ratios': (1, 1, 1.5)})
+        figure = Figure(figsize=(10.8, 3.1), facecolor=palette.PAPER)
+        panels = figure.subplots(1, len(PANELS), gridspec_kw={'width_ratios': (1, 1, 1.2)})
+        panels[1].sharey(panels[0])
         for axes, (label, names) in zip(panels, PANELS):
             _panel(axes, label, [result['series'][name] for name in names])
         panels[0].set_ylabel('ms of processor time')
-        figure.subplots_adjust(left=0.06, right=0.99, top=0.93, bottom=0.14, wspace=0.22)
+        figure.subplots_adjust(left=0.06, right=0.78, top=0.95, bottom=0.16, wspace=0.2)
         return svg(figure, transparent=False)
 
 
@@ -62,12 +63,17 @@ def _panel(axes: Axes, label: str, series: Sequence[Mapping[str, Any]]) -> None:
     axes.set_xticks(decades if len(decades) > 2 else ticks)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f'{at:,.0f}'))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f'{ms:g}'))
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** (0.08 * len(series)))  # room for the names
+    few = len(series) == 1
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda ms, _: f'{ms:,g}'))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(label)
-    axes.legend(fontsize=8, loc='upper left', handlelength=1.6)
+    if few:
+        axes.legend(fontsize=8, loc='upper left', handlelength=1.6)
+    else:  # many lines fill the panel: their names stand beside it, in their order
+        lines, names = axes.get_legend_handles_labels()
+        axes.legend(lines[::-1], names[::-1], fontsize=8, loc='center left',
+                    bbox_to_anchor=(1.0, 0.5), handlelength=1.6, labelspacing=1.3)
 
 
 def growth_text(result: Mapping[str, Any], command: str) -> str:
@@ -79,7 +85,10 @@ def growth_text(result: Mapping[str, Any], command: str) -> str:
         f'{machine["load_1min"]:.1f}, one thread; milliseconds of processor time. One thing grows '
         'at a time, the rest is as by default, and always the whole search runs.', '',
         '![Planning time against candidates, horizon and places in memory](growth.svg)', '',
-        'Rings: the default. Shade: up to the 99th percentile.', '']
+        'Rings: what ratios are over. Shade: up to the 99th percentile. A plan has a part that '
+        'does not grow (the state, the way, the cost of each round), so its power stays below one. '
+        'The map is corrected when a place is recognised: mostly by a fit with that one sight '
+        'more; where sights contradict each other, all of them are doubted anew.', '']
     lines += [f'- {found["says"]}.' for found in result['series'].values()]
     for found in result['series'].values():
         lines += ['', f'| {found["what"]}: {found["unit"]} | p50, ms | p99, ms | '
