@@ -36,10 +36,7 @@ def growth(
     if len(places) < 2:
         raise InputError(f'--most-places is {most_places}: at least {PLACES[1]}')
     bundle = load_bundle(model)
-    try:
-        out.mkdir(parents=True, exist_ok=True)  # before minutes of work, not after
-    except OSError as error:
-        raise InputError(f'{out}: cannot be made: {error.strerror}') from None
+    out.mkdir(parents=True, exist_ok=True)  # before minutes of work, not after
     torch.set_num_threads(1)
     with progress('growth', total=STAGES) as advance:
         result = {'machine': machine(), 'model': bundle.path.name, 'model_digest': bundle.digest,

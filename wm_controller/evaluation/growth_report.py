@@ -86,9 +86,9 @@ def growth_text(result: Mapping[str, Any], command: str) -> str:
         'at a time, the rest is as by default, and always the whole search runs.', '',
         '![Planning time against candidates, horizon and places in memory](growth.svg)', '',
         'Rings: what ratios are over. Shade: up to the 99th percentile. A plan has a part that '
-        'does not grow (the state, the way, the cost of each round), so its power stays below one. '
-        'The map is corrected when a place is recognised: mostly by a fit with that one sight '
-        'more; where sights contradict each other, all of them are doubted anew.', '']
+        'does not grow (the state, the way, the cost of each round), so its power stays below '
+        'one. The map is corrected when a place is recognised: mostly by a fit with that one '
+        'sight more; where sights contradict each other, all of them are doubted anew.', '']
     lines += [f'- {found["says"]}.' for found in result['series'].values()]
     for found in result['series'].values():
         lines += ['', f'| {found["what"]}: {found["unit"]} | p50, ms | p99, ms | '

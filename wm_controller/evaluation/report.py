@@ -128,6 +128,21 @@ def strip(trace: Trace, count: int = STRIP_FRAMES) -> list[tuple[float, bytes]]:
     return [frames[round(i * (len(frames) - 1) / (count - 1))] for i in range(count)]
 
 
+def template(name: str) -> jinja2.Template:
+    """Return a page's template of the package, with its filters and the colours."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / 'templates'),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=_number, percent=_percent)
+    environment.globals['colours'] = {
+        name: value for name, value in vars(palette).items() if name.isupper()
+    }
+    return environment.get_template(name)
+
+
 def render_html(run: Run) -> str:
     """Make the page; everything it shows is inside it."""
     summary = run.summary
@@ -138,17 +153,9 @@ def render_html(run: Run) -> str:
     wrong = [{'episode': e, 'map': _map(run, [e], 520),
               'moments': None if e in featured else _moments(run, e)}
              for e in failures[:SHOWN_FAILURES]]
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / 'templates'),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=_number, percent=_percent)
-    return environment.get_template('report.html.j2').render(
+    return template('report.html.j2').render(
         run=run,
         summary=summary,
-        colours={name: value for name, value in vars(palette).items() if name.isupper()},
         room_map=_map(run, run.episodes, 1500) if run.one_room else None,
         featured=drives,
         failures=wrong,
@@ -205,12 +212,16 @@ def _map(run: Run, episodes: Sequence[Episode], width_px: int) -> str | None:
 
 
 def _moments(run: Run, episode: Episode) -> dict[str, Any] | None:
-    """What the page draws the drive's moments from, and the picture to draw them on."""
     floor = run.floors.get((episode.task.family, episode.task.room_seed))
-    map_ = None if floor is None else scrubber(floor, episode)
-    if floor is None or map_ is None:
+    return None if floor is None else moments_of(floor, episode)
+
+
+def moments_of(floor: Floor, episode: Episode) -> dict[str, Any] | None:
+    """Return what a page draws the drive's moments from, and on; None where none were kept."""
+    drawn = scrubber(floor, episode)
+    if drawn is None:
         return None
-    return {'map': map_, 'picture': data_uri(figures.room_picture(floor), 'image/png')}
+    return {'map': drawn, 'picture': data_uri(figures.room_picture(floor), 'image/png')}
 
 
 def _edges(distances_m: Sequence[float]) -> list[float]:
