@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the controller is asked about places: remember, show, forget, and look for more."""
 
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_places_are_remembered_shown_and_forgotten(rig, probe, tmp_path):
     rig.driver.wayfinder = Places()
     rig.driver.memory = FreeSpace(0.18)
     rig.driver.memory.block(0.0, np.array([2.0, 1.0, 0.0]), 0.0)
-    rig.driver.frontiers = [np.array([3.0, 1.0]), np.array([0.0, 4.0])]
+    rig.driver.explorer = SimpleNamespace(left=[np.array([3.0, 1.0]), np.array([0.0, 4.0])])
     rig.driver.target = np.array([3.0, 1.0])
     seen = probe.listen(MarkerArray, 'memory', qos.STATE)
     rig.drive()
@@ -68,7 +69,7 @@ def test_places_are_remembered_shown_and_forgotten(rig, probe, tmp_path):
     answer = probe.call('/controller/forget')
     assert answer.success and '7 places forgotten' in answer.message
     rig.driver.memory.clear()
-    rig.driver.frontiers, rig.driver.target = [], None
+    rig.driver.explorer, rig.driver.target = None, None
     seen.clear()
     rig.show(100, stop=lambda: bool(seen))
     assert all(marker.action == Marker.DELETE for marker in seen[-1].markers)
@@ -78,7 +79,7 @@ def test_a_flat_planner_shows_space_and_frontiers(rig, probe):
     rig = rig().ready()
     rig.driver.memory = FreeSpace(0.18)
     rig.driver.memory.block(0.0, np.zeros(3), 0.0)
-    rig.driver.frontiers = [np.array([1.0, 2.0])]
+    rig.driver.explorer = SimpleNamespace(left=[np.array([1.0, 2.0])])
     seen = probe.listen(MarkerArray, 'memory', qos.STATE)
     rig.drive()
     rig.show(100, stop=lambda: bool(seen))

@@ -251,11 +251,11 @@ def test_it_explores_until_nothing_is_left(bundle):
         states.add(plan.state)
     assert states <= {'planning', 'reached'}
     shown = outline(pilot, 1.0, np.zeros(3))
-    assert len(shown.frontiers) == len(pilot.frontiers) and len(shown.space.cells)
+    assert len(shown.frontiers) == len(pilot.explorer.left) and len(shown.space.cells)
     if shown.target is not None:  # it heads for one of those
         assert np.hypot(*(shown.frontiers - shown.target).T).min() < 1e-9
     # A room that is known all over: there is nowhere left to look.
-    pilot._explorer.target = lambda *_: None
+    pilot.explorer.target = lambda *_: None
     plan = pilot.plan(1.2, 1.0)
     assert (plan.v, plan.w, plan.state) == (0.0, 0.0, 'reached')
 

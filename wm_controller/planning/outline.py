@@ -44,9 +44,10 @@ def outline(pilot: Any, stamp: float, pose: Floats) -> Outline:
 
     A policy that remembers nothing of a kind, as baselines do, has none of it.
     """
-    memory, finder = getattr(pilot, 'memory', None), getattr(pilot, 'wayfinder', None)
+    memory, finder, explorer = (
+        getattr(pilot, name, None) for name in ('memory', 'wayfinder', 'explorer'))
     known = Outline(
-        frontiers=np.asarray(getattr(pilot, 'frontiers', ()), float).reshape(-1, 2),
+        frontiers=np.array([] if explorer is None else explorer.left, float).reshape(-1, 2),
         target=getattr(pilot, 'target', None),
         space=None if memory is None else memory.known())
     if finder is None:
