@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from wm_controller.cli.main import run
-from wm_controller.evaluation import bench_memory, bench_training
+from wm_controller.evaluation import bench_growth, bench_memory, bench_training
 from wm_controller.evaluation.bench_processes import peak_memory_mb
 from wm_controller.evaluation.bench_timing import time_calls, Timing
+from wm_controller.memory.map_correction import fitted, misfit
+from wm_controller.planning.config import SolverConfig
 
 
 @pytest.fixture(scope='module')
@@ -154,3 +156,71 @@ def test_training_says_how_fast_and_how_big(capsys, monkeypatch):
     assert code == 0, error
     assert result['training']['frames_per_s'] > 1
     assert 100 < result['memory']['training']['peak_mb'] < 4000
+
+
+def growth(capsys, *arguments):
+    code = run(['benchmark', 'growth', '--json', *map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, json.loads(captured.out) if captured.out else None, captured.err
+
+
+def test_growth_is_timed_drawn_and_put_in_words(bundle, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(bench_growth, 'CANDIDATES', (24, 192, 768))
+    monkeypatch.setattr(bench_growth, 'HORIZONS', (4, 12, 32))
+    code, result, error = growth(capsys, bundle, '-o', tmp_path / 'new', '--calls', 5,
+                                 '--most-places', 1000)
+    assert code == 0, error
+    series = result['series']
+    assert [row['at'] for row in series['correct']['points']] == [100, 316, 1000]
+    for name, grows in (('candidates', 1.5), ('horizon', 1.5), ('correct', 1.5)):
+        found = series[name]
+        usual, = [row for row in found['points'] if row['at'] == found['default']]
+        assert usual['ratio'] == 1.0
+        # Even an untrained model takes longer for more; how much is for the figure to say.
+        first, last = found['points'][0], found['points'][-1]
+        assert last['p50_ms'] > grows * first['p50_ms'] > 0
+        assert last['ratio'] == pytest.approx(last['p50_ms'] / usual['p50_ms'])
+    folder = tmp_path / 'new'
+    assert json.loads((folder / 'growth.json').read_text())['series'] == series
+    figure = (folder / 'growth.svg').read_text()
+    assert figure.startswith('<svg') and 'places in memory' in figure and '<metadata' not in figure
+    text = (folder / 'growth.md').read_text()
+    assert series['route']['says'] in text and '| 1,000 |' in text
+
+
+def test_exponents_are_slopes_of_the_logarithms():
+    rows = [{'at': n, 'p50_ms': 0.3 * n ** 1.5} for n in (10, 100, 1000, 10_000)]
+    found = bench_growth.exponent(rows)
+    assert found['all'] == pytest.approx(1.5) and found['upper_half'] == pytest.approx(1.5)
+    flat_first = [{'at': n, 'p50_ms': 5.0 + n} for n in (1, 10, 1e4, 1e5)]
+    found = bench_growth.exponent(flat_first)
+    assert found['upper_half'] == pytest.approx(1.0, abs=0.01) and found['all'] < 0.95
+
+
+def test_candidates_are_shared_among_the_rounds_as_by_default():
+    default = SolverConfig()
+    for total in bench_growth.CANDIDATES:
+        solver = bench_growth.shared(default, total)
+        assert sum(solver.candidates) == total and len(solver.candidates) == 3
+        assert solver.elites <= min(solver.candidates)
+    assert bench_growth.shared(default, 192) == default
+
+
+def test_the_map_that_is_corrected_has_sights_to_correct_it_by():
+    drive = bench_growth.recognised_drive(1000)
+    poses, ends, changes, sigmas, doubtful, headings, newest = drive
+    assert len(poses) == len(headings) == 1000 and 0 < doubtful.sum() < 100 and doubtful[newest]
+    fit = fitted(*drive)
+    off = misfit(fit, ends, changes, sigmas)
+    assert 1 <= (off > 3.4).sum() <= 3 and not (off[~doubtful] > 3.4).any(), 'a few are false'
+
+
+@pytest.mark.parametrize(('arguments', 'line'), [
+    (['nowhere'], 'nowhere'), (['BUNDLE', '--most-places', '100'], '--most-places is 100'),
+    (['BUNDLE', '-o', '/dev/null/x'], '/dev/null/x'),
+])
+def test_growth_refuses_wrong_input_in_one_line(bundle, capsys, arguments, line):
+    code, result, error = growth(
+        capsys, *(str(bundle) if each == 'BUNDLE' else each for each in arguments))
+    assert (code, result) == (2, None)
+    assert len(error.splitlines()) == 1 and line in error

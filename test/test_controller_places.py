@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the controller is asked about places: remember, show, forget, and look for more."""
 
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from visualization_msgs.msg import Marker, MarkerArray
 
 from ros_probe import values_of
+from wm_controller.memory.free_space import FreeSpace
 from wm_controller.memory.place_map import PlaceMap
 from wm_controller.nodes import qos
 from wm_controller.planning.contract import ExploreGoal
@@ -42,11 +44,20 @@ class Places:
 def test_places_are_remembered_shown_and_forgotten(rig, probe, tmp_path):
     rig = rig(map_file=str(tmp_path / 'home.safetensors')).ready()
     rig.driver.wayfinder = Places()
+    rig.driver.memory = FreeSpace(0.18)
+    rig.driver.memory.block(0.0, np.array([2.0, 1.0, 0.0]), 0.0)
+    rig.driver.explorer = SimpleNamespace(left=[np.array([3.0, 1.0]), np.array([0.0, 4.0])])
+    rig.driver.target = np.array([3.0, 1.0])
     seen = probe.listen(MarkerArray, 'memory', qos.STATE)
     rig.drive()
     rig.show(100, stop=lambda: bool(seen))
     markers = {marker.ns: marker for marker in seen[-1].markers}
-    assert list(markers) == ['places', 'ways', 'blocked', 'route']
+    assert list(markers) == ['places', 'ways', 'blocked', 'route', 'frontiers', 'target', 'space']
+    assert [(at.x, at.y) for at in markers['frontiers'].points] == [(3.0, 1.0), (0.0, 4.0)]
+    assert [(at.x, at.y) for at in markers['target'].points] == [(3.0, 1.0)]
+    walls = np.array([(at.x, at.y) for at in markers['space'].points])
+    assert len(walls) and np.abs(walls - [2.33, 1.0]).max() < 0.25
+    assert markers['space'].scale.x == pytest.approx(0.1)
     assert len(markers['places'].points) == len(rig.driver.wayfinder.map.places) == 7
     assert len(markers['ways'].points) == 2 * 5 and len(markers['blocked'].points) == 2
     assert [point.x for point in markers['route'].points] == pytest.approx([0.0, 0.6, 1.2])
@@ -57,9 +68,23 @@ def test_places_are_remembered_shown_and_forgotten(rig, probe, tmp_path):
     assert rig.driver.wayfinder.saved == [tmp_path / 'home.safetensors']
     answer = probe.call('/controller/forget')
     assert answer.success and '7 places forgotten' in answer.message
+    rig.driver.memory.clear()
+    rig.driver.explorer, rig.driver.target = None, None
     seen.clear()
     rig.show(100, stop=lambda: bool(seen))
     assert all(marker.action == Marker.DELETE for marker in seen[-1].markers)
+
+
+def test_a_flat_planner_shows_space_and_frontiers(rig, probe):
+    rig = rig().ready()
+    rig.driver.memory = FreeSpace(0.18)
+    rig.driver.memory.block(0.0, np.zeros(3), 0.0)
+    rig.driver.explorer = SimpleNamespace(left=[np.array([1.0, 2.0])])
+    seen = probe.listen(MarkerArray, 'memory', qos.STATE)
+    rig.drive()
+    rig.show(100, stop=lambda: bool(seen))
+    shown = {marker.ns for marker in seen[-1].markers if marker.action == Marker.ADD}
+    assert shown == {'space', 'frontiers'}
 
 
 @pytest.mark.parametrize('wayfinder, line', [

@@ -5,6 +5,7 @@
 import json
 import math
 from pathlib import Path
+import re
 
 import numpy as np
 import pytest
@@ -66,15 +67,24 @@ def test_standing_against_something_it_turns_away_and_goes_on():
     assert 5 < sum(turning) < 45 and told[-1][0] in (0.0, 0.5)
 
 
-def test_the_command_compares_three_ways(capsys):
+def test_the_command_compares_three_ways_and_maps_what_was_left_to_see(capsys, tmp_path):
     assert wm(['benchmark', 'explore', str(SHIPPED), '--rooms', '1', '--minutes', '0.15',
-               '--json']) == 0
+               '-o', str(tmp_path / 'new'), '--json']) == 0
     result = json.loads(capsys.readouterr().out)
     assert set(result['rows']) == {'explore', 'straight', 'random'}
     for row in result['rows'].values():
         low, high = row['m2_per_minute']['ci95']
         assert 0 < low <= row['m2_per_minute']['mean'] <= high
         assert 0 < row['share']['mean'] <= 1
+    page = Path(result['report']).read_text()
+    data, = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    moments = json.loads(data)['moments']
+    assert len(moments) >= 4 and all('space' in moment for moment in moments[1:])
+    heading = [moment for moment in moments if 'frontiers' in moment and 'target' in moment]
+    # To where more would be seen, give or take the centimetre that odometry has slipped since.
+    assert heading and all(np.hypot(*(np.array(moment['frontiers']) - moment['target']).T).min()
+                           < 10 for moment in heading)
+    assert 'class="goal"' not in page and not re.search(r'https?://(?!www\.w3\.org)', page)
 
 
 def test_no_time_and_no_such_planner_are_refused(capsys):

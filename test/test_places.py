@@ -193,6 +193,68 @@ def test_a_place_mistaken_for_another_does_not_tear_the_map():
     assert misfit(fit, np.array(ends), np.array(changes), sigmas)[-1] > 50
 
 
+def sighted(seed, false):
+    """A drift along a loop, a sight every other place, some `false` by about a metre.
+
+    Returns arguments of `fitted`, the sights last. Two ways before them were never measured.
+    """
+    truth, driven, changes = loop(seed, drift=0.005)
+    rng = np.random.default_rng(seed)
+    ends = [(i, i + 1) for i in range(len(truth) - 1)]
+    guessed, sights = [(3, 40), (10, 90)], [(i, i + 64) for i in range(0, 64, 2)]
+    seen = relative(truth[[a for a, _ in sights]], truth[[b for _, b in sights]])
+    seen = seen + [0.03, 0.03, 0.02] * rng.standard_normal(seen.shape)
+    seen[false, :2] += rng.choice([-1.0, 1.0], (len(false), 2)) * rng.uniform(
+        0.6, 1.2, (len(false), 2))
+    counts = [len(ends), len(guessed), len(sights)]
+    return (driven, np.array(ends + guessed + sights),
+            np.concatenate([changes, np.zeros((2, 3)), seen]),
+            np.repeat([[0.02, 0.02, 0.02], [np.inf] * 3, [0.05, 0.05, 0.03]], counts, axis=0),
+            np.repeat([False, False, True], counts))
+
+
+def without(arguments, left_out):
+    """The same, less some measurements."""
+    kept = np.setdiff1d(np.arange(len(arguments[1])), left_out)
+    return (arguments[0], *(each[kept] for each in arguments[1:]))
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_many_places_mistaken_for_others_are_left_out_and_the_rest_hold(seed):
+    false = np.random.default_rng(seed).choice(32, 3, replace=False)
+    drive = sighted(seed, false)
+    poses, ends, changes, sigmas, doubtful = drive
+    fit = fitted(*drive)
+    off = misfit(fit, ends, changes, sigmas)[doubtful]
+    assert set(np.argsort(-off)[:3]) == set(false) and np.delete(off, false).max() < 3.4
+    best = fitted(*without(drive, np.flatnonzero(doubtful)[false])[:-1])
+    assert np.abs(fit - best).max() < 0.005, 'as if nobody had told of them'
+
+
+@pytest.mark.parametrize('newest_is_false', [False, True])
+def test_a_new_sight_is_fitted_as_if_all_had_been_doubted_anew(newest_is_false):
+    drive = sighted(1, np.array([4, 11, 31] if newest_is_false else [4, 11, 20]))
+    newest = len(drive[1]) - 1
+    before = fitted(*without(drive, [newest]))
+    after = fitted(before, *drive[1:], newest=newest)
+    assert np.abs(after - fitted(before, *drive[1:])).max() < 1e-3
+    assert (np.abs(after - before).max() > 1e-3) != newest_is_false
+
+
+def test_sights_that_were_believed_are_doubted_when_more_of_them_say_otherwise():
+    """A false sight comes first and bends the map; then right ones, one after the other."""
+    drive = sighted(0, np.array([0]))
+    sights = np.flatnonzero(drive[4])
+    poses = drive[0]
+    for count in range(1, len(sights) + 1):
+        known = without(drive, sights[count:])
+        poses = fitted(poses, *known[1:], newest=len(known[1]) - 1)
+        if count == 1:
+            assert misfit(poses, *drive[1:4])[sights[0]] < 1.0, 'there is nothing to doubt it by'
+    off = misfit(poses, *drive[1:4])[sights]
+    assert off[0] > 3.4 > off[1:].max()
+
+
 @given(st.integers(0, 1000))
 def test_what_fits_already_stays(seed):
     rng = np.random.default_rng(seed)

@@ -16,6 +16,7 @@ from wm_controller.planning import objectives, recovery
 from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import PilotConfig, RobotLimits, SolverConfig
 from wm_controller.planning.contract import ExploreGoal
+from wm_controller.planning.outline import outline
 from wm_controller.planning.pilot import ImageGoal, Observation, Pilot, PoseGoal
 from wm_controller.safety.geometry import integrate
 from wm_controller.safety.sweep import trajectories_clear
@@ -249,8 +250,12 @@ def test_it_explores_until_nothing_is_left(bundle):
         assert np.isfinite([plan.v, plan.w]).all()
         states.add(plan.state)
     assert states <= {'planning', 'reached'}
+    shown = outline(pilot, 1.0, np.zeros(3))
+    assert len(shown.frontiers) == len(pilot.explorer.left) and len(shown.space.cells)
+    if shown.target is not None:  # it heads for one of those
+        assert np.hypot(*(shown.frontiers - shown.target).T).min() < 1e-9
     # A room that is known all over: there is nowhere left to look.
-    pilot._explorer.target = lambda *_: None
+    pilot.explorer.target = lambda *_: None
     plan = pilot.plan(1.2, 1.0)
     assert (plan.v, plan.w, plan.state) == (0.0, 0.0, 'reached')
 

@@ -3,6 +3,9 @@
 """`wm benchmark explore`: how much is seen when nobody says where to drive."""
 
 from collections.abc import Mapping
+from pathlib import Path
+import shlex
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -20,6 +23,8 @@ def explore(
     planner: Annotated[str, typer.Option(help='flat, or hierarchical.')] = 'flat',
     no_scan: Annotated[bool, typer.Option(
         '--no-scan', help='Unplug the laser: camera alone.')] = False,
+    out: Annotated[Path | None, typer.Option(
+        '--output', '-o', help='Folder for explore.html, maps of the exploring drives.')] = None,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Explore rooms; beside it, driving straight on until something stops it, and at random."""
@@ -32,9 +37,11 @@ def explore(
     bundle = load_bundle(model)
     if planner == 'hierarchical':
         upper_level(bundle)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
     with progress('exploring', total=rooms * len(WAYS)) as advance:
-        result = compare(Comparison(bundle.path, rooms, minutes, seed, planner, not no_scan),
-                         advance)
+        result = compare(Comparison(bundle.path, rooms, minutes, seed, planner, not no_scan, out,
+                                    'wm ' + shlex.join(sys.argv[1:])), advance)
     emit({**result, 'model_digest': bundle.digest}, as_json, _table)
 
 

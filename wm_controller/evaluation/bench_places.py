@@ -29,7 +29,7 @@ def bench_places(calls: int, counts: Sequence[int] = COUNTS) -> list[dict[str, A
 
 def _row(count: int, calls: int) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    place_map = _grid(count, rng)
+    place_map = place_grid(count, rng)
     places = place_map.places
     asked = places.descriptors[count // 2] + 0.1 * rng.standard_normal(WIDTH)
     here = places.poses[count // 3]
@@ -54,7 +54,7 @@ def _row(count: int, calls: int) -> dict[str, Any]:
     return row
 
 
-def _grid(count: int, rng: np.random.Generator) -> PlaceMap:
+def place_grid(count: int, rng: np.random.Generator) -> PlaceMap:
     place_map = PlaceMap(WIDTH, PlaceMapParameters(limit=10 * count))
     side = int(np.ceil(np.sqrt(count)))
     for number in range(count):

@@ -17,6 +17,7 @@ import numpy as np
 
 from wm_controller.evaluation.baselines import Baseline, Random
 from wm_controller.evaluation.episodes import LoopSettings, run_episode
+from wm_controller.evaluation.explore_report import write_explore_report
 from wm_controller.evaluation.metrics import mean_interval, per_100m
 from wm_controller.evaluation.policy import Policy
 from wm_controller.evaluation.recorder import Keep
@@ -106,18 +107,26 @@ class Comparison:
     seed: int = 0
     planner: str = 'flat'
     scan: bool = True
+    out: Path | None = None  # folder for a page of the exploring drives
+    command: str = ''
 
 
 def compare(wanted: Comparison, on_done: Callable[[], None]) -> dict[str, Any]:
     """Explore rooms of the evaluation family in every way; area per minute and share seen."""
     rows: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    explored = []
     for index in range(wanted.rooms):
         task = _task(wanted, index)
         for way in WAYS:
-            rows[way].append(_explored(wanted, task, way))
+            episode, seen = _explored(wanted, task, way)
+            rows[way].append(seen)
+            if way == 'explore':
+                explored.append((episode, seen))
             on_done()
+    report = {} if wanted.out is None else {'report': str(write_explore_report(
+        wanted.out, explored, wanted.command))}
     return {'rooms': wanted.rooms, 'minutes': wanted.minutes, 'seed': wanted.seed,
-            'planner': wanted.planner, 'scan': wanted.scan,
+            'planner': wanted.planner, 'scan': wanted.scan, **report,
             'rows': {way: _row(found) for way, found in rows.items()}}
 
 
@@ -131,7 +140,7 @@ def _task(wanted: Comparison, index: int) -> Task:
                 timeout_s=60.0 * wanted.minutes, seed=seed, people=0)
 
 
-def _explored(wanted: Comparison, task: Task, way: str) -> dict[str, float]:
+def _explored(wanted: Comparison, task: Task, way: str) -> tuple[Episode, dict[str, float]]:
     settings = LoopSettings(scan=wanted.scan)
     limits = settings.robot.max_linear, settings.robot.max_angular
 
@@ -144,7 +153,7 @@ def _explored(wanted: Comparison, task: Task, way: str) -> dict[str, float]:
 
     episode = run_episode(task, build, lambda: make_guard(settings), planner=way,
                           settings=settings, keep=Keep(frame_period_s=None))
-    return seen_by(episode, settings.camera.hfov)
+    return episode, seen_by(episode, settings.camera.hfov)
 
 
 def seen_by(episode: Episode, hfov: float) -> dict[str, float]:

@@ -18,8 +18,9 @@ import time
 
 import numpy as np
 
+from wm_controller.evaluation.encoded import jpeg
 from wm_controller.evaluation.policy import Policy
-from wm_controller.evaluation.recorder import DriveRecorder, jpeg, Keep
+from wm_controller.evaluation.recorder import DriveRecorder, Keep
 from wm_controller.evaluation.records import Episode, Task
 from wm_controller.evaluation.teaching import Teacher
 from wm_controller.planning.contract import (
@@ -30,6 +31,7 @@ from wm_controller.planning.contract import (
     Plan,
     PoseGoal,
 )
+from wm_controller.planning.outline import outline
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
 from wm_controller.simulation.rooms import make_room
@@ -178,7 +180,7 @@ class _Loop:
         settings: LoopSettings,
         recorder: DriveRecorder,
     ) -> None:
-        self._simulator, self._guard = simulator, guard
+        self._simulator, self._guard, self._policy = simulator, guard, policy
         self._settings, self._recorder = settings, recorder
         self._planner = _Planner(policy, settings, recorder)
         self._sees = getattr(policy, 'uses_camera', True)
@@ -231,7 +233,12 @@ class _Loop:
 
     def _plan(self, now: float) -> None:
         plan = self._planner.run(now)
-        if plan is not None and len(plan.path) > 1:
+        if plan is None:
+            return
+        if len(plan.path) and self._recorder.wants_moment(self.elapsed_s):
+            known = outline(self._policy, plan.stamp, plan.path[0])
+            self._recorder.moment(self.elapsed_s, plan, known, self._to_world)
+        if len(plan.path) > 1:
             # Drawn from where the robot truly is: drift would tear the fan off the driven path.
             self._recorder.plan(
                 self.elapsed_s,

@@ -156,6 +156,17 @@ def drive_map(
         return _png(figure)
 
 
+def room_picture(floor: Floor, width_px: int = 1200) -> bytes:
+    """Draw a room without any drive, to draw on; PNG, edge to edge."""
+    wide, high = floor.size_m
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width_px / 200, width_px / 200 * high / wide), dpi=200)
+        axes = figure.add_axes((0, 0, 1, 1))
+        draw_floor(axes, floor)
+        _draw_scale(axes, floor)
+        return _png(figure)
+
+
 def _draw_number(axes: Axes, episode: Episode) -> None:
     x, y = episode.task.goal[:2]
     style: dict[str, Any] = {'fontsize': 9, 'fontweight': 'bold', 'color': '#00573f'}
@@ -223,7 +234,7 @@ def guard_timeline(trace: Trace) -> str:
         figure.subplots_adjust(
             left=0.11, right=0.995, top=1 - 0.24 / height, bottom=0.36 / height, hspace=0.1
         )
-        return _svg(figure)
+        return svg(figure)
 
 
 def _reasons_by_time(trace: Trace) -> list[tuple[str, np.ndarray]]:
@@ -300,12 +311,13 @@ def chart(draw: Callable[[Axes], None], size: tuple[float, float], left: float =
         figure = Figure(figsize=size)
         axes = figure.add_axes((left, 0.42 / size[1], 0.985 - left, 1 - 0.58 / size[1]))
         draw(axes)
-        return _svg(figure)
+        return svg(figure)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure, transparent: bool = True) -> str:
+    """Return the figure as SVG without links; the same figure gives the same bytes."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format='svg', transparent=True, metadata={'Date': None})
+    figure.savefig(buffer, format='svg', transparent=transparent, metadata={'Date': None})
     text = buffer.getvalue()
     # Its licence metadata has links, and the page is to have none.
     return re.sub(r'<metadata>.*?</metadata>', '', text[text.index('<svg') :], flags=re.DOTALL)

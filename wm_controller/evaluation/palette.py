@@ -10,6 +10,7 @@ GOAL = '#009E73'  # green
 BUMP = '#D55E00'  # vermilion
 PURPLE = '#CC79A7'
 SKY = '#56B4E9'
+YELLOW = '#F0E442'
 
 INK = '#22272e'
 FAINT = '#6b7480'

@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from wm_controller.evaluation.drive_log import DriveLog
+from wm_controller.evaluation.encoded import jpeg, png
 from wm_controller.evaluation.metrics import path_efficiency, path_length
-from wm_controller.evaluation.records import Episode, PlanTrace, Task, Trace
+from wm_controller.evaluation.records import Episode, Moment, PlanTrace, Task, Trace
 from wm_controller.safety.guardrails import SMOOTHING
+
+if TYPE_CHECKING:  # the recorder itself needs no planner
+    from wm_controller.planning.contract import Plan
+    from wm_controller.planning.outline import Outline
 
 TOLERANCE_M = 0.4  # a goal counts as reached from here, by the true pose
 TRACE_PERIOD_S = 0.1
@@ -31,11 +36,12 @@ class Keep:
     frame_period_s: float | None = 1.0
     frame_width: int = 160  # px
     steps: bool = False  # of the model, as rows of a data set
+    moment_period_s: float | None = 2.0  # of what was considered and remembered; None: none
 
     @classmethod
     def film(cls) -> Keep:
         """Every frame, as the camera gave it."""
-        return cls(frame_period_s=0.1, frame_width=320)
+        return cls(frame_period_s=0.1, frame_width=320, moment_period_s=1.0)
 
 
 class DriveRecorder:
@@ -48,6 +54,7 @@ class DriveRecorder:
         self._limits: list[float] = []
         self._reasons: list[tuple[str, ...]] = []
         self._plans: list[PlanTrace] = []
+        self._moments: list[Moment] = []
         self._frames: list[tuple[float, bytes]] = []
         self._bumps: list[tuple[float, float, float]] = []
         self._limiting_s: dict[str, float] = {}
@@ -101,10 +108,44 @@ class DriveRecorder:
             return
         fan = None
         if candidates is not None and len(candidates) and t >= self._last_fan_t + FAN_PERIOD_S:
-            chosen = np.linspace(0, len(candidates) - 1, min(FAN_SIZE, len(candidates)))
-            fan = np.asarray(candidates)[chosen.astype(int), :, :2].astype(np.float32)
+            fan = _some(candidates)
             self._last_fan_t = t
         self._plans.append(PlanTrace(t, np.asarray(path)[:, :2].astype(np.float32), fan))
+
+    def wants_moment(self, t: float) -> bool:
+        """Whether what is considered at t would be kept."""
+        period = self._keep.moment_period_s
+        if not self._keep.trace or period is None:
+            return False
+        return not self._moments or t >= self._moments[-1].t + period - 1e-6
+
+    def moment(
+        self,
+        t: float,
+        plan: Plan,
+        known: Outline,
+        to_world: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
+        """Keep what a plan considered and what was known; `to_world` takes poses (...,3)."""
+
+        def points(found: np.ndarray | None) -> np.ndarray:
+            if found is None:
+                return np.zeros((0, 2), np.float32)
+            flat = np.atleast_2d(found)
+            poses = np.concatenate([flat[..., :2], np.zeros((*flat.shape[:-1], 1))], -1)
+            return np.asarray(to_world(poses)[..., :2], np.float32)
+
+        chosen = plan.path if len(plan.path) > 1 else None
+        fan = None if plan.candidates is None else _some(points(plan.candidates))
+        space, corner = known.space, np.zeros(3)
+        if space is not None:
+            corner = to_world(np.array([*space.corner, 0.0]))
+        self._moments.append(Moment(
+            t, PlanTrace(t, points(chosen), fan), points(plan.far_path), points(known.target),
+            points(known.places), known.ways.astype(np.int16), known.blocked,
+            known.route.astype(np.int16), points(known.frontiers),
+            b'' if space is None else png((space.cells + 1).astype(np.uint8)), corner,
+            0.1 if space is None else space.resolution))  # fmt: skip
 
     def wants_frame(self, t: float) -> bool:
         """Whether a camera frame at t would be kept."""
@@ -173,15 +214,11 @@ class DriveRecorder:
             frames=tuple(self._frames),
             bumps=np.array(self._bumps, dtype=np.float64).reshape(-1, 3),
             goal_frame=self.goal_frame,
+            moments=tuple(self._moments),
         )
 
 
-def jpeg(image: np.ndarray, width: int) -> bytes:
-    """Compress (H,W,3) RGB at a width in px."""
-    if image.shape[1] > width:
-        height = round(image.shape[0] * width / image.shape[1])
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    if not done:
-        raise ValueError(f'cannot compress an image of shape {image.shape}')
-    return bytes(data)
+def _some(candidates: np.ndarray) -> np.ndarray:
+    """At most FAN_SIZE of candidates (M,T,>=2), as (F,T,2)."""
+    chosen = np.linspace(0, len(candidates) - 1, min(FAN_SIZE, len(candidates)))
+    return np.asarray(candidates)[chosen.astype(int), :, :2].astype(np.float32)

@@ -46,6 +46,30 @@ class PlanTrace:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """What was considered, chosen and remembered at time t (s); points are in the world, m.
+
+    `plan` has the imagined path, empty where no candidate kept every constraint, and candidates.
+    `ways` (W,2) and `route` (R,) are numbers of `places` (N,2), `blocked` (W,) which ways could
+    not be driven. `space` is a PNG of cells `cell_m` wide (0 unknown, 1 free, 2 occupied; the
+    first row is the lowest) whose lower left corner is the origin of `space_pose` (3,).
+    """
+
+    t: float
+    plan: PlanTrace
+    far_path: np.ndarray  # (M,2) of the upper level
+    target: np.ndarray  # (0 or 1,2): the goal as it is believed, a place before it, or a frontier
+    places: np.ndarray
+    ways: np.ndarray
+    blocked: np.ndarray
+    route: np.ndarray
+    frontiers: np.ndarray  # (F,2)
+    space: bytes = b''
+    space_pose: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    cell_m: float = 0.1
+
+
+@dataclass(frozen=True)
 class Trace:
     """What happened in a drive, sampled at 10 Hz; times in s since the start of the drive."""
 
@@ -59,6 +83,7 @@ class Trace:
     frames: tuple[tuple[float, bytes], ...] = ()  # (t, JPEG)
     bumps: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))  # (B,3) t, x, y
     goal_frame: bytes | None = None  # JPEG of the goal image
+    moments: tuple[Moment, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 import csv
 from dataclasses import dataclass, field
@@ -19,8 +18,10 @@ import jinja2
 from markupsafe import Markup
 
 from wm_controller.evaluation import figures, palette
+from wm_controller.evaluation.encoded import data_uri
 from wm_controller.evaluation.floor import Floor
 from wm_controller.evaluation.metrics import success_by_distance
+from wm_controller.evaluation.moments import scrubber
 from wm_controller.evaluation.records import Episode, Trace
 from wm_controller.files import write_whole
 
@@ -127,12 +128,8 @@ def strip(trace: Trace, count: int = STRIP_FRAMES) -> list[tuple[float, bytes]]:
     return [frames[round(i * (len(frames) - 1) / (count - 1))] for i in range(count)]
 
 
-def render_html(run: Run) -> str:
-    """Make the page; everything it shows is inside it."""
-    summary = run.summary
-    latencies = [x for e in run.episodes for x in e.latencies_s]
-    distances = [e.task.shortest_m for e in run.episodes]
-    featured, failures = _featured_drives(run), _failed_drives(run)
+def template(name: str) -> jinja2.Template:
+    """Return a page's template of the package, with its filters and the colours."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / 'templates'),
         autoescape=True,
@@ -140,13 +137,29 @@ def render_html(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=_number, percent=_percent)
-    return environment.get_template('report.html.j2').render(
+    environment.globals['colours'] = {
+        name: value for name, value in vars(palette).items() if name.isupper()
+    }
+    return environment.get_template(name)
+
+
+def render_html(run: Run) -> str:
+    """Make the page; everything it shows is inside it."""
+    summary = run.summary
+    latencies = [x for e in run.episodes for x in e.latencies_s]
+    distances = [e.task.shortest_m for e in run.episodes]
+    featured, failures = _featured_drives(run), _failed_drives(run)
+    drives = [_featured(run, e) for e in featured if e.trace is not None]
+    wrong = [{'episode': e, 'map': _map(run, [e], 520),
+              'moments': None if e in featured else _moments(run, e)}
+             for e in failures[:SHOWN_FAILURES]]
+    return template('report.html.j2').render(
         run=run,
         summary=summary,
-        colours={name: value for name, value in vars(palette).items() if name.isupper()},
         room_map=_map(run, run.episodes, 1500) if run.one_room else None,
-        featured=[_featured(run, e) for e in featured if e.trace is not None],
-        failures=[{'episode': e, 'map': _map(run, [e], 520)} for e in failures[:SHOWN_FAILURES]],
+        featured=drives,
+        failures=wrong,
+        drawn=any(each['moments'] for each in (*drives, *wrong)),
         failures_hidden=max(0, len(failures) - SHOWN_FAILURES),
         episodes=worst_first(run.episodes),
         latency=Markup(figures.latency_histogram(latencies, LATENCY_LIMIT_S)),
@@ -177,9 +190,11 @@ def _failed_drives(run: Run) -> list[Episode]:
 def _featured(run: Run, episode: Episode) -> dict[str, Any]:
     trace = episode.trace
     assert trace is not None
+    moments = _moments(run, episode)
     return {
         'episode': episode,
-        'map': _map(run, [episode], 1100),
+        'moments': moments,
+        'map': None if moments else _map(run, [episode], 1100),
         'strip': [(at, data_uri(jpeg, 'image/jpeg')) for at, jpeg in strip(trace)],
         'goal_frame': data_uri(trace.goal_frame, 'image/jpeg') if trace.goal_frame else None,
         'timeline': Markup(figures.guard_timeline(trace)) if len(trace.t) > 1 else '',
@@ -196,6 +211,19 @@ def _map(run: Run, episodes: Sequence[Episode], width_px: int) -> str | None:
     return data_uri(figures.drive_map(floor, episodes, width_px=width_px), 'image/png')
 
 
+def _moments(run: Run, episode: Episode) -> dict[str, Any] | None:
+    floor = run.floors.get((episode.task.family, episode.task.room_seed))
+    return None if floor is None else moments_of(floor, episode)
+
+
+def moments_of(floor: Floor, episode: Episode) -> dict[str, Any] | None:
+    """Return what a page draws the drive's moments from, and on; None where none were kept."""
+    drawn = scrubber(floor, episode)
+    if drawn is None:
+        return None
+    return {'map': drawn, 'picture': data_uri(figures.room_picture(floor), 'image/png')}
+
+
 def _edges(distances_m: Sequence[float]) -> list[float]:
     """Bins of whole metres that cover the goals' distances: at most six."""
     if not distances_m:
@@ -209,11 +237,6 @@ def _video(path: Path | None) -> str | None:
     if path is None or not path.is_file() or path.stat().st_size > EMBEDDED_VIDEO_BYTES:
         return None
     return data_uri(path.read_bytes(), 'video/mp4')
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """Return the data as what a page shows in place of an address."""
-    return f'data:{kind};base64,{base64.b64encode(data).decode("ascii")}'
 
 
 def _number(value: float | None, digits: int = 1) -> str:

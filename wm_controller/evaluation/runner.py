@@ -107,7 +107,8 @@ def _drive(job: Job, index: int) -> Episode:
     keep = job.keep
     if index < job.filmed:
         film = Keep.film()
-        keep = replace(keep, frame_period_s=film.frame_period_s, frame_width=film.frame_width)
+        keep = replace(keep, frame_period_s=film.frame_period_s, frame_width=film.frame_width,
+                       moment_period_s=film.moment_period_s)
     return run_episode(
         task,
         policy_factory(job, settings),

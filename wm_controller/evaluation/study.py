@@ -181,7 +181,7 @@ def _report(
         summary=summary,
         episodes=episodes,
         floors={},
-        featured=2,
+        featured=FILMED if study.video else 2,
         comparison={study.planner: summary, **comparison} if comparison else {},
     )
     films = [e for e in episodes if e.trace and len(e.trace.frames) > 1][:FILMED]

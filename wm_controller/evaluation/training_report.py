@@ -17,7 +17,7 @@ import torch
 
 from wm_controller.evaluation import palette
 from wm_controller.evaluation import training_figures as figures
-from wm_controller.evaluation.report import data_uri
+from wm_controller.evaluation.encoded import data_uri
 from wm_controller.files import write_whole
 from wm_controller.training.loop import Outcome
 from wm_controller.training.samples import Sample

@@ -48,6 +48,24 @@ class FreeSpaceParameters:
     detour: float = 1.5
 
 
+@dataclass(frozen=True)
+class Known:
+    """Cells (R, C) of a grid: -1 unknown, 0 free, 1 occupied; row 0 is the lowest y.
+
+    `corner` (2,) in odom is the lower left one; cells are `resolution` m wide.
+    """
+
+    cells: NDArray[np.int8]
+    corner: Floats
+    resolution: float
+
+    @property
+    def occupied(self) -> Floats:
+        """Middles (N, 2) of occupied cells, in odom."""
+        rows, columns = np.nonzero(self.cells == 1)
+        return self.corner + self.resolution * (np.stack([columns, rows], -1) + 0.5)
+
+
 class FreeSpace:
     """A square grid of evidence that follows the robot."""
 
@@ -176,6 +194,19 @@ class FreeSpace:
         x, y = np.meshgrid(self._origin[0] + along, self._origin[1] + along)
         return (self._evidence < p.free_below, np.abs(self._evidence) < p.unknown_below,
                 np.stack([x, y], -1))
+
+    def known(self) -> Known:
+        """Return what is free and what is occupied, no more of the grid than has any."""
+        p = self.parameters
+        cells = np.full((self.cells, self.cells), -1, np.int8)
+        cells[self._evidence < p.free_below] = 0
+        cells[self._evidence > p.occupied_above] = 1
+        spans = []
+        for axis in (1, 0):
+            found = np.flatnonzero((cells >= 0).any(axis))
+            spans.append(slice(found[0], found[-1] + 1) if len(found) else slice(0, 0))
+        corner = self._origin + p.resolution * np.array([spans[1].start, spans[0].start])
+        return Known(cells[spans[0], spans[1]].copy(), corner, p.resolution)
 
     def covers(self, point: Floats) -> bool:
         """Whether a point (2,) lies on the grid as it is now."""

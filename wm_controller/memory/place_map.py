@@ -276,11 +276,11 @@ class PlaceMap:
         counted = self._sigma()
         change = compose(relative(self._anchored_at, odom), fix.here)
         if fix.place != self._anchor:
-            self.ways.join(self._anchor, fix.place, self._time(math.inf, change), change,
-                           np.hypot(counted, sight), sighted=True)
+            newest = self.ways.join(self._anchor, fix.place, self._time(math.inf, change), change,
+                                    np.hypot(counted, sight), sighted=True)
             self.places.poses[:] = fitted(self.places.poses, self.ways.ends, self.ways.changes,
                                           self.ways.sigmas, self.ways.sighted,
-                                          self.places.headings)
+                                          self.places.headings, newest)
         by_odometry = compose(self.places.poses[self._anchor], relative(self._anchored_at, odom))
         if math.isfinite(self._heading_sigma):  # walls know better than what was counted
             by_odometry[2] = self.on_map(odom)[2]

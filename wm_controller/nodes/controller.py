@@ -100,8 +100,7 @@ class ControllerNode(ManagedNode):
         self._outlet.odom_frame = settings.odom_frame
         self._outlet.base_frame = settings.base_frame
         self._outlet.imagination.begin(getattr(self._driver, 'film', None), settings.base_frame)
-        self._outlet.memory.begin(lambda: getattr(self._driver, 'wayfinder', None),
-                                  settings.odom_frame)
+        self._outlet.memory.begin(lambda: self._driver, settings.odom_frame)
         self._odometry = OdometryBuffer()
         self._frames = GoalFrames(self, settings.odom_frame)
         compressed = settings.image_transport == 'compressed'

@@ -32,6 +32,7 @@ class Explorer:
         self._target: Floats | None = None
         self._chosen_at = self._looked_at = -np.inf
         self._shunned: list[tuple[float, Floats]] = []
+        self.left: list[Floats] = []  # places (2,) that were left to look from, for people to see
 
     def target(self, memory: FreeSpace, pose: Floats, now: float) -> Floats | None:
         """Return where (2,) in odom to drive to; None where nothing is left to explore."""
@@ -45,7 +46,9 @@ class Explorer:
             return None
         self._looked_at = now
         self._shunned = [each for each in self._shunned if now - each[0] < config.shunned_s]
-        for frontier in frontiers(memory, memory.cost_to_go(pose[:2]), self._room_m):
+        found = frontiers(memory, memory.cost_to_go(pose[:2]), self._room_m)
+        self.left = [frontier.place for frontier in found]
+        for frontier in found:
             away = np.hypot(*(frontier.place - pose[:2]))
             shunned = any(np.hypot(*(frontier.place - place)) < 2 * config.near
                           for _, place in self._shunned)

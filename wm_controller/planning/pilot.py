@@ -88,11 +88,11 @@ class Pilot:
         self._lower.forget()
         self._last_action = np.zeros(2)
         self._way: CostToGo | None = None
-        self._way_at = -math.inf
+        self._way_at = self._found_at = -math.inf
         self._target: Floats | None = None  # where the way leads: the goal, or a place before it
+        self.target: Floats | None = None  # (2,) in odom, that the last plan leads to
         self._found: Floats | None = None  # of a goal picture, among places: its pose on the map
-        self._found_at = -math.inf
-        self._explorer = Explorer(self.config.footprint.reach)
+        self.explorer = Explorer(self.config.footprint.reach)
         self._back_off_until = -math.inf
         self._no_way_since: float | None = None
         self._doubted_at = -math.inf
@@ -221,7 +221,7 @@ class Pilot:
         if self._unreachable(situation, now):
             if not exploring:
                 return replace(stopped, state='unreachable')
-            self._explorer.give_up(now)
+            self.explorer.give_up(now)
         if self._no_way_since is not None:
             situation = replace(situation, way=None)  # as the crow flies, while it looks again
         if now < self._back_off_until:
@@ -236,7 +236,7 @@ class Pilot:
             self._way_at = -math.inf
             if self.wayfinder is not None:
                 self.wayfinder.held_up(estimate.pose, now)
-            self._explorer.give_up(now)
+            self.explorer.give_up(now)
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
         if self._upper is not None and distance > self.config.hierarchy.flat_within:
@@ -251,7 +251,7 @@ class Pilot:
         By what is remembered of places, or else by what is seen.
         """
         if isinstance(goal.goal, ExploreGoal):
-            return self._explorer.target(self.memory, estimate.pose, now), None
+            return self.explorer.target(self.memory, estimate.pose, now), None
         if self.wayfinder is None:
             return goal.place, goal.yaw
         pinned = self.wayfinder.pinned
@@ -338,7 +338,7 @@ class Pilot:
             self._way, self._target = self._way_to(place, estimate, now)
             self._way_at = now
         way = self._way if config.use_memory else None
-        place = place if self._target is None else self._target
+        self.target = place = place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
         return Situation(estimate.pose, place, obstacles, way, self._last_action)
 
