@@ -28,8 +28,8 @@ _LOOP = (
 )
 _PILOT = (
     Spec('model', 'indoor', 'Model bundle: a file, or the name of a shipped one'),
-    Spec('planner', 'hierarchical', 'How it plans; hierarchical, with a map of places, needs a model '
-         'with an upper level', choices=('hierarchical', 'flat')),
+    Spec('planner', 'hierarchical', 'How it plans; hierarchical, with a map of '
+         'places, needs a model with an upper level', choices=('hierarchical', 'flat')),
     Spec('goal_tolerance', 0.15, 'Distance from the goal at which it is reached', 0.05, 2.0,
          unit='m'),
     Spec('goal_heading', False, "Turn to the goal pose's heading on arrival"),

@@ -168,20 +168,23 @@ class Pilot:
             self.estimator.admitted(stamp, v, w)
 
     def _remember(self, estimate: Estimate) -> None:
-        model = self.bundle.model
-        clearance = model.clearance(estimate.state)[0].numpy().astype(float)
+        clearance = self.bundle.model.clearance(estimate.state)[0].numpy().astype(float)
         self.memory.see(estimate.stamp, estimate.pose, self._bearings, clearance)
         held_up = self._stuck.update(estimate.stamp, estimate.pose, float(self._last_action[0]))
         if held_up:
             self.memory.block(estimate.stamp, estimate.pose, *recovery.held_up_by(
                 held_up, self._bearings, clearance[1], self.config.footprint.reach))
-            self._way_at = -math.inf
-            if self.wayfinder is not None:
-                self.wayfinder.held_up(estimate.pose, estimate.stamp)
+            self._set_back(estimate.pose, estimate.stamp)
             if held_up > 0:
                 self._back_off_until = estimate.stamp + self.config.back_off_s
         else:
             self.memory.occupy_track(estimate.stamp, estimate.pose)
+
+    def _set_back(self, pose: Floats, now: float) -> None:
+        self.memory.set_back(now, pose)
+        self._way_at = -math.inf
+        if self.wayfinder is not None:
+            self.wayfinder.held_up(pose, now)
 
     def plan(self, now: float, deadline_s: float) -> Plan:
         """Choose the command to send at about `now`, within `deadline_s` seconds of work."""
@@ -230,15 +233,12 @@ class Pilot:
         if now < self._look_until:
             return self._looking(stopped)
         if self._stall.update(now, estimate.pose):
-            # Nothing imagined is better than staying: what is remembered about here must be
-            # wrong. Doubt it, and look round for what is really there.
+            # Nothing imagined is better than staying: doubt what is remembered about here, look
+            # round for what is really there, and rather go another way.
             self.memory.doubt(estimate.pose[:2], self.config.doubt_within)
-            self._way_at = -math.inf
-            if self.wayfinder is not None:
-                self.wayfinder.held_up(estimate.pose, now)
+            self._set_back(recovery.along_way(situation), now)
             self.explorer.give_up(now)
-            self._look_until = now + self.config.look_around_s
-            self._look_turn = -self._look_turn
+            self._look_until, self._look_turn = now + self.config.look_around_s, -self._look_turn
         if self._upper is not None and distance > self.config.hierarchy.flat_within:
             situation = self._upper.look_ahead(estimate.stamp, estimate.state, situation,
                                                self.memory, deadline, self._clock)
@@ -337,10 +337,10 @@ class Pilot:
         if config.use_memory and now - self._way_at > config.cost_to_go_period_s:
             self._way, self._target = self._way_to(place, estimate, now)
             self._way_at = now
-        way = self._way if config.use_memory else None
         self.target = place = place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
-        return Situation(estimate.pose, place, obstacles, way, self._last_action)
+        return Situation(estimate.pose, place, obstacles,
+                         self._way if config.use_memory else None, self._last_action)
 
     def _way_to(self, place: Floats, estimate: Estimate, now: float
                 ) -> tuple[CostToGo, Floats | None]:
