@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from wm_controller.memory.map_correction import fitted
 from wm_controller.memory.places import Places
+from wm_controller.memory.trail import visited
 from wm_controller.memory.ways import Reach, Ways
 from wm_controller.safety.geometry import compose, relative, wrap_angle
 
@@ -42,6 +43,9 @@ class PlaceMapParameters:
     slack: float = 0.4
     slack_turning: float = 0.2
     recognise_every_s: float = 1.0
+    recognise_lost_s: float = 0.3  # likewise, while it is not known where the robot is;
+    sure_lost: float = 0.3  # nothing else tells by then, and two that agree seldom err
+    candidates_lost: int = 8
     recognise_after_s: float = 20.0  # what was seen later than that closes no loop
     refresh: float = 0.15  # m and rad from a place, where it may look otherwise by now
     candidates: int = 4
@@ -51,6 +55,7 @@ class PlaceMapParameters:
     agreeing: int = 2  # recognitions in a row that must tell the same
     agree: float = 0.25
     agree_turning: float = 0.15
+    other_view: float = 0.1  # m or rad from the one before: what is seen again confirms nothing
     speed: float = 0.3  # m/s of ways that were never driven,
     unknown: float = 2.0  # which are so much longer than they look
     at: float = 1.0  # a place, from where a goal there is seen
@@ -66,6 +71,7 @@ class _Fix:
     here: Floats  # (3,) the place as seen from here
     sigma: float
     frame: Floats
+    seen_from: Floats  # (3,) in odometry's frame
 
 
 class PlaceMap:
@@ -79,6 +85,8 @@ class PlaceMap:
         self.frame = np.zeros(3)  # of odometry, on the map
         self.corrections = 0
         self.located = True
+        self.trail: list[int] = []  # places as they were come to,
+        self.trail_ended = False  # until the map was first remembered
         self._here: int | None = None  # the place that the robot is at
         self._since = -math.inf
         self._anchor: int | None = None  # the place that odometry is counted from
@@ -90,6 +98,11 @@ class PlaceMap:
         self._heading_sigma = math.inf
         self._anchor_sigma = np.zeros(3)  # of where the anchor was left
         self._fixes: list[_Fix] = []
+
+    @property
+    def route(self) -> list[int]:
+        """The places of the route that was taught, in their order; none, or at least two."""
+        return self.trail if self.trail_ended and len(self.trail) > 1 else []
 
     @property
     def here(self) -> int | None:
@@ -128,8 +141,9 @@ class PlaceMap:
         odom = np.asarray(pose, float)
         self._heading_sigma = heading_sigma
         self._count_drift(odom)
+        p = self.parameters
         if compare is not None and stamp - self._recognised_at >= (
-                self.parameters.recognise_every_s):
+                p.recognise_every_s if self.located else p.recognise_lost_s):
             self._recognised_at = stamp
             self._recognise(stamp, odom, descriptor, compare)
         if self.located:
@@ -176,6 +190,7 @@ class PlaceMap:
     def _arrive(self, place: int, stamp: float) -> None:
         """Go over to another place: that took as long as it took, and is thereby possible."""
         before, self._here = self._here, place
+        self._note(place)
         taken, self._since = stamp - self._since, stamp
         if before is None:
             return
@@ -186,6 +201,11 @@ class PlaceMap:
         change = relative(self.places.poses[before], self.places.poses[place])
         # By how the map lies, and not measured: it must not hold the map together.
         self.ways.join(before, place, self._time(taken, change), change, np.full(3, np.inf))
+
+    def _note(self, place: int) -> None:
+        if not self.trail_ended:
+            visited(self.trail, place)
+            del self.trail[:-self.parameters.limit]
 
     def _time(self, taken: float, change: Floats) -> float:
         """How long a way takes that took so long, s: standing about on it does not count."""
@@ -219,10 +239,12 @@ class PlaceMap:
             among &= np.abs(wrap_angle(poses[:, 2] - here[2])) < gate_turning + p.turning
         if not among.any():
             return
-        numbers, _ = self.places.alike(descriptor, p.candidates, among)
+        numbers, _ = self.places.alike(
+            descriptor, p.candidates if self.located else p.candidates_lost, among)
         seen, sigma = compare([self.places.pictures[number] for number in numbers])
         best = int(np.argmin(sigma))
-        if sigma[best] > p.sure or np.hypot(*seen[best, :2]) > p.farthest:
+        sure = p.sure if self.located else p.sure_lost
+        if sigma[best] > sure or np.hypot(*seen[best, :2]) > p.farthest:
             return
         place = int(numbers[best])
         # Here on the map is the place's pose, less how it is seen from here.
@@ -230,7 +252,7 @@ class PlaceMap:
         frame = compose(on_map, relative(odom, np.zeros(3)))
         if self.located and not self._within_gate(here, on_map):
             return
-        self._agree(_Fix(stamp, place, seen[best], float(sigma[best]), frame), odom)
+        self._agree(_Fix(stamp, place, seen[best], float(sigma[best]), frame, odom), odom)
 
     def _gate(self) -> tuple[float, float]:
         p, driven, turned = self.parameters, self._driven_blind, self._turned_blind
@@ -253,7 +275,10 @@ class PlaceMap:
 
         recent = [each for each in self._fixes
                   if fix.stamp - each.stamp < 3 * p.agreeing * p.recognise_every_s]
-        self._fixes = [each for each in recent if alike(each)] + [fix]
+        self._fixes = [each for each in recent if alike(each)]
+        if not self._fixes or np.abs(relative(self._fixes[-1].seen_from, odom)).max() > (
+                p.other_view):
+            self._fixes.append(fix)
         if len(self._fixes) < p.agreeing:
             return
         self._fixes.clear()
@@ -350,6 +375,7 @@ class PlaceMap:
         self.ways.keep(kept)
         self._here = None if self._here is None else new[self._here]
         self._anchor = None if self._anchor is None else new[self._anchor]
+        self.trail = [new[place] for place in self.trail if place in new]
         self._fixes.clear()
 
 

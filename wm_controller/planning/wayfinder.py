@@ -14,9 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 import torch
 from torch import nn, Tensor
 
+from wm_controller.errors import InputError
 from wm_controller.memory.map_file import load_map, save_map
 from wm_controller.memory.place_map import PlaceMap
 from wm_controller.memory.steady_odometry import SteadyOdometry
+from wm_controller.memory.trail import AlongTrail
 from wm_controller.memory.ways import Reach
 from wm_controller.planning.estimator import Estimate
 from wm_controller.safety.geometry import compose, relative
@@ -26,6 +28,7 @@ from wm_controller.world_model.goal_pose import GoalPoseHead
 
 Floats = NDArray[np.float64]
 
+END = 0.6  # m before it, from where the end of a route is all that is left
 WALLS_KNOWN = 0.03  # rad: no better than that, walls hold the heading
 
 
@@ -35,6 +38,7 @@ class WayfinderConfig:
 
     about: float = 14.0  # from the robot, within which ways are told
     ahead: float = 6.0  # along the route, of a goal too far away for the memory of space
+    along: float = 2.5  # a taught route, where to head for
     held_up: float = 0.45  # ahead of the robot, what holds it up stands
     held_up_within: float = 0.3
     anew_s: float = 2.0  # after which a route is computed anew
@@ -65,6 +69,7 @@ class Wayfinder:
         self._reach: Reach | None = None
         self._reach_of: tuple[float, float] | None = None
         self._reach_at = -math.inf
+        self._along, self._backwards = AlongTrail(), False
         self.route: list[int] = []  # places that lie ahead, for people to see
 
     @property
@@ -73,8 +78,12 @@ class Wayfinder:
         return self._compass is not None
 
     def save(self, path: Path) -> int:
-        """Write the map to a file, whole or not at all; how many places. Raises InputError."""
+        """Write the map to a file, whole or not at all; how many places. Raises InputError.
+
+        What was driven until it is written first is the route that `repeat` drives along.
+        """
         save_map(path, self.map, self._digest)
+        self.map.trail_ended = len(self.map.trail) > 1
         return len(self.map.places)
 
     def load(self, path: Path) -> int:
@@ -232,6 +241,37 @@ class Wayfinder:
         if ahead == 0:
             return None
         return self.in_odom(np.array([*places[ahead], 0.0]))[:2]
+
+    def route_taught(self) -> tuple[int, float]:
+        """How many places, and m, the taught route has. Raises InputError where there is none."""
+        if not self.map.route:
+            raise InputError('no route was taught: forget the places, drive the route by hand '
+                             'from its start to its end, then remember it')
+        line = self.map.places.poses[self.map.route, :2]
+        return len(line), float(np.hypot(*np.diff(line, axis=0).T).sum())
+
+    def repeat(self, backwards: bool = False) -> None:
+        """Begin to follow the taught route from wherever the robot is on it.
+
+        Raises InputError where there is none.
+        """
+        self.route_taught()
+        self._along, self._backwards = AlongTrail(), backwards
+
+    def along_route(self, pose: ArrayLike) -> tuple[Floats, Floats, bool] | None:
+        """Where the taught route leads from a pose (3,) in odom, and where it ends.
+
+        The point (2,) in odom to head for, the last one, and whether only that is left. None
+        while it is not known where on the map the robot is.
+        """
+        trail = self.map.route[::-1] if self._backwards else self.map.route
+        if not (self.map.located and trail):
+            return None
+        line = self.map.places.poses[trail, :2]
+        ahead, left, first = self._along.follow(line, self.on_map(pose)[:2], self.config.along)
+        self.route = trail[first:]
+        ahead, end = self.in_odom(np.pad([ahead, line[-1]], ((0, 0), (0, 1))))[:, :2]
+        return ahead, end, left < END
 
     def _reach_to(self, goal: Floats, now: float) -> Reach | None:
         on_map = self.on_map(np.array([*goal, 0.0]))[:2]
