@@ -101,6 +101,29 @@ def test_carried_elsewhere_it_finds_itself_again_by_what_it_sees():
     assert len(world.map.places) <= count + 2
 
 
+def test_turning_on_the_spot_is_enough_to_find_itself_where_it_was_before():
+    world = World()
+    world.rounds(1)
+    world.stamp += 60.0
+    world.truth, world.odom = np.array([6.0, 2.1, -np.pi / 2]), np.zeros(3)
+    world.map.jumped()
+    world.drive(0.0, 0.9, 7.0)
+    assert world.map.located and world.error() < 0.3
+
+
+def test_what_is_seen_again_from_the_same_spot_confirms_nothing():
+    """Else one mistake, looked at twice, would be believed."""
+    world = World()
+    world.rounds(1)
+    world.stamp += 60.0
+    world.truth, world.odom = np.array([6.0, 2.0, np.pi / 2]), np.zeros(3)
+    world.map.jumped()
+    world.drive(0.0, 0.0, 8.0)
+    assert not world.map.located
+    world.drive(0.3, 0.0, 2.0)
+    assert world.map.located and world.error() < 0.3
+
+
 def test_carried_to_where_nothing_is_known_it_waits_to_recognise_something():
     world = World()
     world.rounds(1)

@@ -35,6 +35,7 @@ class PlaceMapParameters:
 
     spacing: float = 0.5  # between places that look the same way
     turning: float = 0.6
+    at_end: float = 0.1  # of a route: a place lies no further from where it ends
     limit: int = 20_000  # places; then the most crowded are forgotten
     forget_share: float = 0.1
     dwell_s: float = 1.0  # that a way may take longer than its length does at `speed`
@@ -98,6 +99,7 @@ class PlaceMap:
         self._heading_sigma = math.inf
         self._anchor_sigma = np.zeros(3)  # of where the anchor was left
         self._fixes: list[_Fix] = []
+        self._latest: Callable[[], None] = lambda: None  # notes the place that was seen last
 
     @property
     def route(self) -> list[int]:
@@ -148,6 +150,7 @@ class PlaceMap:
             self._recognise(stamp, odom, descriptor, compare)
         if self.located:
             self._settle(stamp, odom, descriptor, picture)
+        self._latest = lambda: self._settle(stamp, odom, descriptor, picture, p.at_end)
 
     def _count_drift(self, odom: Floats) -> None:
         if self._last is not None:
@@ -158,12 +161,21 @@ class PlaceMap:
             self._turned_blind += turned
         self._last = odom
 
+    def end_trail(self) -> None:
+        """End the route that was taught where the robot is: there is a place right there."""
+        if self.trail_ended:
+            return
+        if self.located and self.trail:
+            self._latest()
+        self.trail_ended = len(self.trail) > 1
+
     # Where the robot is
 
     def _settle(self, stamp: float, odom: Floats, descriptor: ArrayLike,
-                picture: Callable[[], bytes]) -> None:
+                picture: Callable[[], bytes], spacing: float | None = None) -> None:
         p, here = self.parameters, self.on_map(odom)
-        place = self.places.view(here, p.spacing, p.turning)
+        spacing = p.spacing if spacing is None else spacing
+        place = self.places.view(here, spacing, p.turning)
         if place is None:
             if len(self.places) >= p.limit:
                 self._forget()

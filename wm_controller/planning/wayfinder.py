@@ -82,8 +82,8 @@ class Wayfinder:
 
         What was driven until it is written first is the route that `repeat` drives along.
         """
+        self.map.end_trail()
         save_map(path, self.map, self._digest)
-        self.map.trail_ended = len(self.map.trail) > 1
         return len(self.map.places)
 
     def load(self, path: Path) -> int:
