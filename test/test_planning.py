@@ -250,7 +250,7 @@ def test_it_explores_until_nothing_is_left(bundle):
         states.add(plan.state)
     assert states <= {'planning', 'reached'}
     # A room that is known all over: there is nowhere left to look.
-    pilot._explorer.target = lambda *_: None
+    pilot._destinations._explorer.target = lambda *_: None
     plan = pilot.plan(1.2, 1.0)
     assert (plan.v, plan.w, plan.state) == (0.0, 0.0, 'reached')
 

@@ -32,6 +32,11 @@ class Task:
     day: int = 0  # on which the room is driven in, see `simulation.another_day`
 
     @property
+    def room_key(self) -> tuple[str, int, int]:
+        """Which room it is driven in: family, seed and day."""
+        return self.family, self.room_seed, self.day
+
+    @property
     def straight_m(self) -> float:
         """Distance in m as the crow flies."""
         return float(np.hypot(self.goal[0] - self.start[0], self.goal[1] - self.start[1]))

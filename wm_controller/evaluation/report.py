@@ -190,7 +190,7 @@ def _map(run: Run, episodes: Sequence[Episode], width_px: int) -> str | None:
     if not episodes:
         return None
     task = episodes[0].task
-    floor = run.floors.get((task.family, task.room_seed, task.day))
+    floor = run.floors.get(task.room_key)
     if floor is None:
         return None
     return data_uri(figures.drive_map(floor, episodes, width_px=width_px), 'image/png')

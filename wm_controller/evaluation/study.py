@@ -200,7 +200,7 @@ def _report(
 
 def floors_of(episodes: Sequence[Episode]) -> dict[RoomKey, Floor]:
     """Rasters of the rooms that these drives were in."""
-    tasks = {(e.task.family, e.task.room_seed, e.task.day): e.task for e in episodes}
+    tasks = {e.task.room_key: e.task for e in episodes}
     return {key: Floor.of(room_of(task)) for key, task in tasks.items()}
 
 

@@ -128,6 +128,7 @@ class PlaceMap:
     def restart(self) -> None:
         """Keep what is known when time begins anew: all of it was long ago."""
         self.jumped()
+        self._latest = lambda: None
         self.places.stamps[:] = self.places.seen[:] = -math.inf
         self.ways.failures[:], self.ways.failed_at[:] = 0, -math.inf
         self._recognised_at = self._since = -math.inf
