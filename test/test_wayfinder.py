@@ -13,6 +13,7 @@ from place_world import WIDTH, World
 from wm_controller.errors import InputError
 from wm_controller.planning.wayfinder import Wayfinder
 from wm_controller.safety.geometry import relative
+from wm_controller.world_model.pixels import in_light_of
 
 
 class Seeing(Wayfinder):
@@ -123,6 +124,16 @@ def test_pictures_survive_being_remembered():
     assert 500 < len(kept) < 6000
     off, _ = finder._compare(pixels, [kept, b'', b'broken'])
     assert off[0, 0] < 3.0 and off[1, 0] > 50 and off[2, 0] > 50
+
+
+def test_a_picture_is_compared_as_if_it_were_taken_in_the_light_of_now():
+    rng = torch.Generator().manual_seed(0)
+    view = torch.randint(20, 120, (1, 24, 32, 3), generator=rng, dtype=torch.uint8)
+    dimmer = (view * torch.tensor([0.6, 0.7, 0.8])).to(torch.uint8)
+    shown = in_light_of(view, torch.cat([view, dimmer, torch.zeros_like(view)]))
+    assert shown.dtype == torch.uint8 and (shown[0] == view[0]).all()
+    assert (shown[1].float() - view[0].float()).abs().max() < 3.0
+    assert (shown[2] == 0).all()
 
 
 def test_a_map_is_saved_loaded_and_forgotten(tmp_path):

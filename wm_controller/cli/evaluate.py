@@ -98,8 +98,8 @@ def evaluate(
     if band is not None and band not in ('near', 'mid', 'far'):
         raise InputError(f'--band {band}: use near, mid or far')
     default = IMAGE_BAND if goal == 'image' and not teach else BANDS['default']
-    repeat = Repeat(changed, backwards, anywhere)
-    repeat = repeat if goal == 'route' or repeat != Repeat() else None
+    how = Repeat(changed, backwards, anywhere)
+    repeat = how if goal == 'route' or how != Repeat() else None
     study = Study(
         spec=TaskSpec(seed, family, goal, BANDS[band] if band else default, people,
                       taught=teach, repeat=repeat),

@@ -48,7 +48,8 @@ def save_map(path: Path, place_map: PlaceMap, model_digest: str) -> None:
         'picture_sizes': np.array([len(each) for each in places.pictures], np.int64),
         'pictures': np.frombuffer(b''.join(places.pictures), np.uint8),
         'ends': ways.ends, 'times': ways.times, 'changes': ways.changes, 'sigmas': ways.sigmas,
-        'sighted': ways.sighted, 'trail': np.array(place_map.trail, np.int64)}
+        'sighted': ways.sighted, 'trail': np.array(place_map.trail, np.int64),
+        'walls': np.array([np.nan if place_map.walls is None else place_map.walls])}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {'schema': SCHEMA, 'model_digest': model_digest, 'sha256': _digest(arrays)}
     write_whole(path, save(arrays, {METADATA_KEY: json.dumps(header)}), make_folder=True)
@@ -76,6 +77,8 @@ def load_map(path: Path, model_digest: str, parameters: PlaceMapParameters | Non
                   arrays['sigmas'][i], bool(arrays['sighted'][i]))
     place_map.places, place_map.ways = places, ways
     place_map.trail, place_map.trail_ended = arrays['trail'].tolist(), len(arrays['trail']) > 1
+    walls = float(arrays['walls'][0])
+    place_map.walls = walls if np.isfinite(walls) else None
     place_map.restart()
     return place_map
 
@@ -107,7 +110,7 @@ def _read(path: Path, model_digest: str) -> Arrays:
 
 def _is_sound(arrays: Arrays) -> bool:
     """Whether every array is there, of its type and shape, and points at nothing outside."""
-    if set(arrays) != {*_PLACES, *_WAYS, 'descriptors', 'pictures', 'trail'}:
+    if set(arrays) != {*_PLACES, *_WAYS, 'descriptors', 'pictures', 'trail', 'walls'}:
         return False
     places, ways = len(arrays['poses']), len(arrays['ends'])
     for columns, rows in ((_PLACES, places), (_WAYS, ways)):
@@ -116,6 +119,8 @@ def _is_sound(arrays: Arrays) -> bool:
                 return False
     descriptors, sizes = arrays['descriptors'], arrays['picture_sizes']
     if descriptors.dtype != np.float32 or descriptors.ndim != 2 or len(descriptors) != places:
+        return False
+    if arrays['walls'].dtype != np.float64 or arrays['walls'].shape != (1,):
         return False
     trail = arrays['trail']
     if trail.dtype != np.int64 or trail.ndim != 1 or (trail < 0).any() or (trail >= places).any():

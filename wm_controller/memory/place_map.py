@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
+from wm_controller.memory.fixes import Fix, Fixes
 from wm_controller.memory.map_correction import fitted
 from wm_controller.memory.places import Places
 from wm_controller.memory.trail import visited
@@ -56,23 +56,12 @@ class PlaceMapParameters:
     agreeing: int = 2  # recognitions in a row that must tell the same
     agree: float = 0.25
     agree_turning: float = 0.15
+    walls_off: float = 0.3  # from what was seen: no further, the walls tell the heading
     other_view: float = 0.1  # m or rad from the one before: what is seen again confirms nothing
     speed: float = 0.3  # m/s of ways that were never driven,
     unknown: float = 2.0  # which are so much longer than they look
     at: float = 1.0  # a place, from where a goal there is seen
     beyond: float = 8.0  # that a goal may lie from the nearest place
-
-
-@dataclass(frozen=True)
-class _Fix:
-    """That the odometry's frame lies at `frame` (3,) on the map, by the look of a place."""
-
-    stamp: float
-    place: int
-    here: Floats  # (3,) the place as seen from here
-    sigma: float
-    frame: Floats
-    seen_from: Floats  # (3,) in odometry's frame
 
 
 class PlaceMap:
@@ -88,6 +77,9 @@ class PlaceMap:
         self.located = True
         self.trail: list[int] = []  # places as they were come to,
         self.trail_ended = False  # until the map was first remembered
+        self.walls: float | None = None  # their direction on the map, rad, but for quarter turns
+        self._walls_in_odom: float | None = None
+        self._along_walls = False  # the frame is turned by them: odometry began anew
         self._here: int | None = None  # the place that the robot is at
         self._since = -math.inf
         self._anchor: int | None = None  # the place that odometry is counted from
@@ -98,7 +90,7 @@ class PlaceMap:
         self._recognised_at = -math.inf
         self._heading_sigma = math.inf
         self._anchor_sigma = np.zeros(3)  # of where the anchor was left
-        self._fixes: list[_Fix] = []
+        self._fixes = Fixes()
         self._latest: Callable[[], None] = lambda: None  # notes the place that was seen last
 
     @property
@@ -124,6 +116,7 @@ class PlaceMap:
         self._here = self._anchor = self._last = None
         self._fixes.clear()
         self.located = len(self.places) == 0
+        self._along_walls = self.walls is not None
 
     def restart(self) -> None:
         """Keep what is known when time begins anew: all of it was long ago."""
@@ -135,13 +128,20 @@ class PlaceMap:
 
     def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike,
                picture: Callable[[], bytes], compare: Compare | None = None,
-               heading_sigma: float = math.inf) -> None:
+               heading_sigma: float = math.inf, walls: float | None = None) -> None:
         """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture.
 
         The picture is asked for only where it is kept. `heading_sigma`, rad: how far the pose's
-        yaw may be wrong, where walls hold it; infinite: it drifts as odometry does.
+        yaw may be wrong, where walls hold it; infinite: it drifts as odometry does. `walls`, rad:
+        their direction in odometry's frame, where that is sure.
         """
         odom = np.asarray(pose, float)
+        self._walls_in_odom = walls
+        if self.located and walls is not None:
+            if self._along_walls:
+                self.frame = self._turned_by_walls(self.frame, odom)
+            else:
+                self.walls = float(wrap_angle(walls + self.frame[2]))
         self._heading_sigma = heading_sigma
         self._count_drift(odom)
         p = self.parameters
@@ -265,7 +265,7 @@ class PlaceMap:
         frame = compose(on_map, relative(odom, np.zeros(3)))
         if self.located and not self._within_gate(here, on_map):
             return
-        self._agree(_Fix(stamp, place, seen[best], float(sigma[best]), frame, odom), odom)
+        self._agree(Fix(stamp, place, seen[best], float(sigma[best]), frame, odom), odom)
 
     def _gate(self) -> tuple[float, float]:
         p, driven, turned = self.parameters, self._driven_blind, self._turned_blind
@@ -277,34 +277,36 @@ class PlaceMap:
         off = relative(here, other)
         return bool(np.hypot(*off[:2]) < gate and abs(off[2]) < gate_turning)
 
-    def _agree(self, fix: _Fix, odom: Floats) -> None:
+    def _agree(self, fix: Fix, odom: Floats) -> None:
         """Believe what several recognitions in a row tell alike."""
         p = self.parameters
-        at = compose(fix.frame, odom)
-
-        def alike(other: _Fix) -> bool:
-            off = relative(at, compose(other.frame, odom))
-            return bool(np.hypot(*off[:2]) < p.agree and abs(off[2]) < p.agree_turning)
-
-        recent = [each for each in self._fixes
-                  if fix.stamp - each.stamp < 3 * p.agreeing * p.recognise_every_s]
-        self._fixes = [each for each in recent if alike(each)]
-        if not self._fixes or np.abs(relative(self._fixes[-1].seen_from, odom)).max() > (
-                p.other_view):
-            self._fixes.append(fix)
-        if len(self._fixes) < p.agreeing:
+        if not self._fixes.confirm(fix, p):
             return
-        self._fixes.clear()
         sigma = np.array([fix.sigma, fix.sigma, p.sight_turning])
         if self.located and self._anchor is not None:
             sigma = self._close(fix, odom, sigma)
         else:
-            self.frame, self.located = fix.frame, True
+            self.frame, self.located = self._turned_by_walls(fix.frame, odom), True
         self._driven_blind = self._turned_blind = 0.0
         self._here, self._since = fix.place, fix.stamp
         self._move_anchor(fix.place, self.in_odom(self.places.poses[fix.place]), sigma)
 
-    def _close(self, fix: _Fix, odom: Floats, sight: Floats) -> Floats:
+    def _turned_by_walls(self, frame: Floats, odom: Floats) -> Floats:
+        """Odometry's frame (3,), turned about the robot so that its walls are the map's.
+
+        What stands nearest to the camera says most about a sight's heading; and it was moved,
+        perhaps.
+        """
+        if self.walls is None or self._walls_in_odom is None:
+            return frame
+        off = float(wrap_angle(4 * (self.walls - self._walls_in_odom - frame[2]))) / 4
+        if abs(off) > self.parameters.walls_off:
+            return frame
+        here = compose(frame, odom)
+        here[2] += off
+        return compose(here, relative(odom, np.zeros(3)))
+
+    def _close(self, fix: Fix, odom: Floats, sight: Floats) -> Floats:
         """Join the place that odometry is counted from with the one recognised; fit the map.
 
         Returns the standard deviations (3,) of the robot's pose as odometry and sight, which is
@@ -322,7 +324,7 @@ class PlaceMap:
         by_odometry = compose(self.places.poses[self._anchor], relative(self._anchored_at, odom))
         if math.isfinite(self._heading_sigma):  # walls know better than what was counted
             by_odometry[2] = self.on_map(odom)[2]
-            counted[2] = self._heading_sigma
+            counted[2] = 0.0 if self._along_walls else self._heading_sigma
         by_sight = compose(self.places.poses[fix.place], relative(fix.here, np.zeros(3)))
         share = counted ** 2 / (counted ** 2 + sight ** 2)
         off = by_sight - by_odometry
@@ -378,7 +380,7 @@ class PlaceMap:
         """Forget the most crowded places, but not where the robot is."""
         count = len(self.places)
         wanted = count - max(1, int(self.parameters.forget_share * count))
-        gap = _spacing(self.places.poses)
+        gap = self.places.spacing()
         for place in (self._here, self._anchor):
             if place is not None:
                 gap[place] = math.inf
@@ -390,16 +392,3 @@ class PlaceMap:
         self._anchor = None if self._anchor is None else new[self._anchor]
         self.trail = [new[place] for place in self.trail if place in new]
         self._fixes.clear()
-
-
-def _spacing(poses: Floats) -> Floats:
-    """Distance (N,) of each pose from the nearest other, a radian counting as a metre.
-
-    Of two that are nearest to each other only the later counts as crowded.
-    """
-    points = np.column_stack([poses[:, :2], np.cos(poses[:, 2]), np.sin(poses[:, 2])])
-    away, other = cKDTree(points).query(points, k=2)
-    gap, nearest = away[:, 1].copy(), other[:, 1]
-    first = (nearest[nearest] == np.arange(len(poses))) & (np.arange(len(poses)) < nearest)
-    gap[first] = np.inf
-    return np.asarray(gap)

@@ -25,10 +25,12 @@ from wm_controller.safety.geometry import compose, relative
 from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.compass import heading_of
 from wm_controller.world_model.goal_pose import GoalPoseHead
+from wm_controller.world_model.pixels import in_light_of
 
 Floats = NDArray[np.float64]
 
 END = 0.6  # m before it, from where the end of a route is all that is left
+WALLS_SURE = 0.08  # rad: by more in doubt, walls do not turn a map
 WALLS_KNOWN = 0.03  # rad: no better than that, walls hold the heading
 
 
@@ -168,7 +170,8 @@ class Wayfinder:
             estimate.stamp, self.odometry.pose, estimate.trace.latent[0].double().numpy(),
             lambda: self._compressed(estimate.pixels),
             compare if self._head is not None else None,
-            math.inf if self.odometry.walls is None else max(self.odometry.sigma, WALLS_KNOWN))
+            math.inf if self.odometry.walls is None else max(self.odometry.sigma, WALLS_KNOWN),
+            self.odometry.walls if self.odometry.walls_sigma < WALLS_SURE else None)
 
     def _compressed(self, pixels: Tensor) -> bytes:
         image = pixels[0].numpy()[..., ::-1]
@@ -184,6 +187,7 @@ class Wayfinder:
         """
         height, width = pixels.shape[1:3]
         there = torch.from_numpy(np.stack([_restored(each, height, width) for each in pictures]))
+        there = in_light_of(pixels, there)
         here = pixels.expand(len(there), -1, -1, -1)
         seen, scale = self._told(here, there)
         back, back_scale = self._told(there, here)
