@@ -3,10 +3,13 @@
 """A teach drive before the drive that counts."""
 
 from dataclasses import replace
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from wm_controller.cli.main import run as wm
 from wm_controller.errors import InputError
 from wm_controller.evaluation.episodes import LoopSettings, run_episode
 from wm_controller.evaluation.recorder import Keep
@@ -130,6 +133,17 @@ def test_the_room_is_another_in_which_the_drive_is_judged_and_drawn(another_time
     assert room.room == room_of(task) and changed.room.furniture != room.room.furniture
     assert changed.camera.exposure != room.camera.exposure
     assert changed.room.free(np.array([episode.task.start[:2], episode.task.goal[:2]]), 0.2).all()
+
+
+def test_a_floor_beside_it_is_driven_on_the_same_tasks_and_the_report_says_how(tmp_path, capsys):
+    code = wm(['evaluate', '--planner', 'straight', '--goal', 'route', '--band', 'near',
+               '--episodes', '1', '--changed', '--backwards', '--workers', '1', '--json',
+               '--out', str(tmp_path)])
+    summary = json.loads(capsys.readouterr().out)
+    assert code == 0 and summary['goal'] == 'route'
+    assert summary['repeated'] == ['changed', 'backwards'] and 'p50' in summary['off_route_m']
+    report = Path(summary['report']).read_text()
+    assert '1 routes in rooms it has never seen: straight after a teach drive, changed' in report
 
 
 @pytest.mark.parametrize('spec, line', [
