@@ -244,7 +244,9 @@ class Pilot:
             self._destinations.give_up(now)
             self._look_until = now + self.config.look_around_s
             self._look_turn = -self._look_turn
-        if self._upper is not None and distance > self.config.hierarchy.flat_within:
+        # Along a route that was taught there is nothing left to plan from above.
+        if self._upper is not None and to.via is None and (
+                distance > self.config.hierarchy.flat_within):
             situation = self._upper.look_ahead(estimate.stamp, estimate.state, situation,
                                                self.memory, deadline, self._clock)
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
