@@ -9,10 +9,11 @@ import pytest
 from visualization_msgs.msg import Marker, MarkerArray
 
 from ros_probe import values_of
+from wm_controller.errors import InputError
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.memory.place_map import PlaceMap
 from wm_controller.nodes import qos
-from wm_controller.planning.contract import ExploreGoal
+from wm_controller.planning.contract import ExploreGoal, RouteGoal
 
 
 class Places:
@@ -20,6 +21,7 @@ class Places:
 
     def __init__(self):
         self.map, self.route, self.saved = PlaceMap(4), [0, 1, 2], []
+        self.taught = True
         rng = np.random.default_rng(0)
         for i in range(40):
             self.map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(4), bytes)
@@ -35,6 +37,11 @@ class Places:
     def save(self, path):
         self.saved.append(path)
         return len(self.map.places)
+
+    def route_taught(self):
+        if not self.taught:
+            raise InputError('no route was taught: drive one')
+        return 7, 3.0
 
     def forget(self):
         count, self.map = len(self.map.places), PlaceMap(4)
@@ -96,6 +103,35 @@ def test_places_that_cannot_be_remembered_are_answered_with_the_remedy(
     rig.show(5)
     answer = probe.call('/controller/remember')
     assert not answer.success and line in answer.message
+
+
+@pytest.mark.parametrize('service, goal, name', [
+    ('repeat', RouteGoal(), 'route'), ('retrace', RouteGoal(backwards=True), 'route, backwards')])
+def test_a_route_that_was_taught_is_repeated_either_way(rig, probe, service, goal, name):
+    rig = rig().ready()
+    rig.driver.wayfinder = Places()
+    rig.show(5)
+    answer = probe.call(f'/controller/{service}')
+    assert answer.success and answer.message == 'a route of 7 places, 3.0 m'
+    rig.show(100, stop=lambda: rig.driver.goal is not None)
+    assert rig.driver.goal == goal
+    probe.until(lambda: rig.statuses and values_of(rig.statuses[-1])['goal'] == name,
+                what='the status')
+
+
+@pytest.mark.parametrize('wayfinder, line', [
+    (None, "set planner to 'hierarchical'"), (Places, 'no route was taught')])
+def test_without_a_route_nothing_is_repeated_and_the_goal_stays(rig, probe, wayfinder, line):
+    rig = rig().ready()
+    rig.driver.wayfinder = wayfinder and wayfinder()
+    if wayfinder:
+        rig.driver.wayfinder.taught = False
+    rig.drive()
+    before = rig.driver.goal
+    answer = probe.call('/controller/repeat')
+    assert not answer.success and line in answer.message
+    rig.show(5)
+    assert rig.driver.goal == before
 
 
 def test_exploring_is_asked_for_and_refused_where_it_cannot_be_done(rig, probe):

@@ -89,28 +89,6 @@ def test_what_was_driven_before_is_preferred_to_the_unknown_and_gives_way_to_wha
     assert driven + 0.5 < blocked <= unknown + 0.2
 
 
-def test_where_it_got_no_further_other_ways_are_tried_first_for_a_while():
-    memory, goal = FreeSpace(0.18), np.array([4.0, 0.0])
-    behind_gap = np.array([1.4, 0.0, 0.0])
-
-    def wall_with_two_gaps(stamp):
-        memory.occupy_track(stamp, behind_gap)
-        for y in np.arange(-6.0, 6.1, 0.1):
-            if abs(y) > 0.5 and abs(y - 2.0) > 0.5:
-                memory.block(stamp, np.array([1.5, y, 0.0]), 0.0)
-
-    def other_gap_is_nearer():
-        straight, aside = memory.cost_to_go(goal)(np.array([[1.4, 0.0], [1.4, 1.0]]))
-        return aside < straight
-
-    wall_with_two_gaps(0.0)
-    assert not other_gap_is_nearer()
-    memory.set_back(1.0, behind_gap)
-    assert other_gap_is_nearer()
-    wall_with_two_gaps(300.0)
-    assert not other_gap_is_nearer()
-
-
 def test_it_says_which_points_it_covers():
     memory = FreeSpace(0.18)
     memory.occupy_track(0.0, ORIGIN)

@@ -18,6 +18,7 @@ from wm_controller.errors import InputError
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning import ablations
 from wm_controller.planning.config import HierarchyConfig, PilotConfig
+from wm_controller.planning.contract import RouteGoal
 from wm_controller.planning.hierarchy import UpperLevel
 from wm_controller.planning.objectives import Situation
 from wm_controller.planning.pilot import Observation, Pilot, PoseGoal
@@ -162,6 +163,33 @@ def test_the_pilot_follows_subgoals_until_it_is_near_the_goal(bundles):
     pilot.set_goal(PoseGoal(1.0, 0.0))
     assert pilot.plan(1.2, 10.0).far_path is None
     assert pilot._upper.outlook is None
+
+
+def test_a_route_is_refused_where_none_was_taught(bundles):
+    pilot = Pilot(bundles[0], PilotConfig(hierarchical=True))
+    flat = Pilot(bundles[0])
+    for each, line in ((pilot, 'no route was taught'), (flat, "set planner to 'hierarchical'")):
+        each.set_goal(PoseGoal(2.0, 0.0))
+        see(each, 0.0)
+        with pytest.raises(InputError, match=line):
+            each.set_goal(RouteGoal())
+        assert each.plan(0.05, 1.0).state == 'idle'
+
+
+def test_a_route_is_followed_while_it_is_known_where_and_looked_for_while_it_is_not(bundles):
+    pilot = Pilot(bundles[0], PilotConfig(hierarchical=True))
+    for i in range(20):
+        see(pilot, 0.1 * i, 0.1 * i)
+    pilot.wayfinder.map.end_trail()
+    pilot.set_goal(RouteGoal(backwards=True))
+    found = pilot.plan(1.95, 10.0)
+    assert found.state == 'planning' and found.goal_distance == pytest.approx(1.9, abs=0.05)
+    assert pilot.wayfinder.route == pilot.wayfinder.map.route[::-1]
+    pilot.reset()  # set down somewhere, with another odometry
+    pilot.set_goal(RouteGoal())
+    see(pilot, 0.0)
+    found = pilot.plan(0.05, 10.0)
+    assert found.state == 'planning' and found.v == 0.0 and abs(found.w) > 0.5
 
 
 def test_warmed_up_it_remembers_nothing_of_that_and_maps_what_comes(bundles):

@@ -37,6 +37,20 @@ def saved(driven, tmp_path_factory):
     return path
 
 
+def test_the_end_of_a_route_is_where_the_robot_stood(tmp_path):
+    place_map = PlaceMap(16)
+    rng = np.random.default_rng(0)
+    for i in range(29):  # 0.3 m on from the last place that lies half a metre from its neighbour
+        place_map.update(0.2 * i, [0.1 * i, 0.0, 0.0], rng.standard_normal(16), bytes)
+    assert not place_map.route
+    place_map.end_trail()
+    place_map.end_trail()
+    save_map(tmp_path / 'route.safetensors', place_map, MODEL)
+    loaded = load_map(tmp_path / 'route.safetensors', MODEL)
+    assert loaded.route == place_map.route == place_map.trail
+    assert loaded.places.poses[loaded.route[-1]] == pytest.approx([2.8, 0.0, 0.0])
+
+
 def test_a_map_comes_back_as_it_was(driven, saved):
     loaded = load_map(saved, MODEL)
     assert len(loaded.places) == len(driven.places) > 8
@@ -46,6 +60,7 @@ def test_a_map_comes_back_as_it_was(driven, saved):
         assert (getattr(loaded.ways, name) == getattr(driven.ways, name)).all()
     assert loaded.ways.open(0.0).all()  # what was blocked then is tried again
     assert loaded.places.pictures == driven.places.pictures
+    assert loaded.trail == driven.trail == list(range(len(driven.places)))
     assert not loaded.located  # where the robot was set down is not in the file
 
 

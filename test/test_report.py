@@ -20,7 +20,7 @@ from wm_controller.evaluation.records import Trace
 from wm_controller.evaluation.report import Run, write_report
 from wm_controller.evaluation.video import film, HEIGHT, WIDTH, write_video
 
-FLOORS = {('evaluation', 7): floor()}
+FLOORS = {('evaluation', 7, 0): floor()}
 
 
 def make_run(episodes, **more):
@@ -136,8 +136,8 @@ def test_floor_is_solid_where_the_room_is():
 def test_figures_are_the_same_bytes_for_the_same_drives():
     episode = make_episode()
     assert figures.guard_timeline(episode.trace) == figures.guard_timeline(episode.trace)
-    assert figures.drive_map(FLOORS['evaluation', 7], [episode], width_px=300) == (
-        figures.drive_map(FLOORS['evaluation', 7], [episode], width_px=300)
+    assert figures.drive_map(FLOORS['evaluation', 7, 0], [episode], width_px=300) == (
+        figures.drive_map(FLOORS['evaluation', 7, 0], [episode], width_px=300)
     )
 
 
@@ -156,7 +156,7 @@ def test_the_film_plays_for_as_long_as_the_drives(tmp_path):
 
 def test_the_film_shows_the_bump_only_after_it_happened():
     episode = make_episode(1, arrive=0.3, collisions=1)
-    pictures = list(film(episode, FLOORS['evaluation', 7], 10, total=1))
+    pictures = list(film(episode, FLOORS['evaluation', 7, 0], 10, total=1))
     vermilion = [
         np.all(np.abs(p[:480].astype(int) - (213, 94, 0)) < 40, -1).sum() for p in pictures
     ]

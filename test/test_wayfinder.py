@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from place_world import WIDTH, World
+from wm_controller.errors import InputError
 from wm_controller.planning.wayfinder import Wayfinder
 from wm_controller.safety.geometry import relative
+from wm_controller.world_model.pixels import in_light_of
 
 
 class Seeing(Wayfinder):
@@ -124,6 +126,16 @@ def test_pictures_survive_being_remembered():
     assert off[0, 0] < 3.0 and off[1, 0] > 50 and off[2, 0] > 50
 
 
+def test_a_picture_is_compared_as_if_it_were_taken_in_the_light_of_now():
+    rng = torch.Generator().manual_seed(0)
+    view = torch.randint(20, 120, (1, 24, 32, 3), generator=rng, dtype=torch.uint8)
+    dimmer = (view * torch.tensor([0.6, 0.7, 0.8])).to(torch.uint8)
+    shown = in_light_of(view, torch.cat([view, dimmer, torch.zeros_like(view)]))
+    assert shown.dtype == torch.uint8 and (shown[0] == view[0]).all()
+    assert (shown[1].float() - view[0].float()).abs().max() < 3.0
+    assert (shown[2] == 0).all()
+
+
 def test_a_map_is_saved_loaded_and_forgotten(tmp_path):
     torch.manual_seed(0)
     drive = Drive()
@@ -140,6 +152,66 @@ def test_a_map_is_saved_loaded_and_forgotten(tmp_path):
     assert other.map.located and drive.error() < 0.3
     assert other.forget() == len(drive.map.places) > 0
     assert len(other.map.places) == 0 and other.route == []
+
+
+def repeated(drive, backwards):
+    """Follow the route with a base that goes where it is led; the way (N, 2) in the world."""
+    drive.finder.repeat(backwards)
+    way = []
+    for _ in range(600):
+        found = drive.finder.along_route(drive.odom)
+        if found is None:
+            drive.drive(0.0, 0.9, 0.2)
+            continue
+        ahead, end, nothing_else = found
+        if nothing_else and np.hypot(*(end - drive.odom[:2])) < 0.2:
+            break
+        away = relative(drive.odom, np.array([*(end if nothing_else else ahead), 0.0]))
+        turn = float(np.arctan2(away[1], away[0]))
+        drive.drive(0.5 if abs(turn) < 0.5 else 0.0, float(np.clip(2 * turn, -1.5, 1.5)), 0.2)
+        way.append(drive.truth[:2].copy())
+    return np.array(way)
+
+
+@pytest.mark.parametrize('backwards', [False, True])
+def test_a_route_is_repeated_the_next_day_from_anywhere_on_it_either_way(tmp_path, backwards):
+    path = tmp_path / 'route.safetensors'
+    torch.manual_seed(0)
+    taught = Drive()
+    for corner in ((6, 0), (6, 5), (0, 5)):
+        taught.go_to(*corner)
+    taught.finder.save(path)
+    torch.manual_seed(0)
+    drive = Drive(drift=0.02)
+    drive.finder.load(path)
+    drive.map = drive.finder.map
+    places, length_m = drive.finder.route_taught()
+    assert places > 25 and length_m == pytest.approx(17.0, abs=1.5)
+    # Another odometry, and turned to the side of the way.
+    drive.truth = np.array([6.1, 2.0, 0.3])
+    way = repeated(drive, backwards)
+    end = [0.0, 0.0] if backwards else [0.0, 5.0]
+    assert way[-1] == pytest.approx(end, abs=0.5)
+    # By the corner, as it was taught, and not straight across what nobody drove through.
+    corner = [6.0, 0.0] if backwards else [6.0, 5.0]
+    assert np.hypot(*(way - corner).T).min() < 1.3
+    assert drive.finder.route[-1] == drive.map.route[0 if backwards else -1]
+
+
+def test_what_is_driven_after_the_route_was_remembered_is_no_part_of_it(tmp_path):
+    drive = Drive()
+    with pytest.raises(InputError, match='no route was taught.*remember'):
+        drive.finder.repeat()
+    drive.go_to(4.0, 0.0)
+    with pytest.raises(InputError, match='no route was taught'):
+        drive.finder.route_taught()
+    drive.finder.save(tmp_path / 'route.safetensors')
+    known = drive.finder.route_taught()
+    drive.go_to(4.0, 4.0)
+    assert drive.finder.route_taught() == pytest.approx(known, abs=0.2)
+    drive.finder.forget()
+    with pytest.raises(InputError, match='no route was taught'):
+        drive.finder.repeat()
 
 
 def test_a_restart_keeps_the_places_and_finds_itself_again():

@@ -242,7 +242,7 @@ def _write(
     from wm_controller.evaluation.report import Run, write_report
     from wm_controller.evaluation.video import write_video
 
-    floors = {(plan.room.family, plan.room.seed): Floor.of(plan.room)}
+    floors = {(plan.room.family, plan.room.seed, 0): Floor.of(plan.room)}
     run = Run(
         title=f'{len(episodes)} goal{"s" * (len(episodes) != 1)} in a '
         + ('room it has never seen' if plan.room.family == 'evaluation' else 'training room'),

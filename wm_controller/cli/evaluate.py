@@ -28,13 +28,26 @@ def evaluate(
         'flat', help='hierarchical, flat, straight (at the goal), random, dynamic-window (on the '
         'laser), or oracle (true map).'
     ),
-    goal: str = typer.Option('pose', help='pose, or image (in sight, up to 3 m; see --teach).'),
+    goal: str = typer.Option(
+        'pose', help='pose, image (in sight, up to 3 m; see --teach), or '
+        'route: driven once by a hand, and repeated another time with the map that was saved.'
+    ),
     band: str | None = typer.Option(
         None, help='Length of the shortest path: near 2-4, mid 4-8, far 8-16 m; default 3-8 m.'
     ),
     teach: bool = typer.Option(
         False, '--teach', help='Image goals out of sight: each way is driven there and back by a '
         'hand before, and the picture is taken where it ended.'
+    ),
+    changed: bool = typer.Option(
+        False, '--changed', help='Repeat in a changed room: furniture moved by up to 0.2 m, other '
+        'light and exposure. With --goal route, or --teach.'
+    ),
+    backwards: bool = typer.Option(
+        False, '--backwards', help='Repeat a route from its end to its start.'
+    ),
+    anywhere: bool = typer.Option(
+        False, '--anywhere', help='Repeat from somewhere on the way, turned at random.'
     ),
     no_scan: bool = typer.Option(False, '--no-scan', help='Unplug the laser: camera alone.'),
     family: str = typer.Option('evaluation', help='Rooms: evaluation (held out) or training.'),
@@ -80,14 +93,16 @@ def evaluate(
         _score_open_loop(model, open_loop, seen, as_json)
         return
     from wm_controller.evaluation.study import run_study, Study
-    from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
+    from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, Repeat, TaskSpec
 
     if band is not None and band not in ('near', 'mid', 'far'):
         raise InputError(f'--band {band}: use near, mid or far')
     default = IMAGE_BAND if goal == 'image' and not teach else BANDS['default']
+    how = Repeat(changed, backwards, anywhere)
+    repeat = how if goal == 'route' or how != Repeat() else None
     study = Study(
         spec=TaskSpec(seed, family, goal, BANDS[band] if band else default, people,
-                      taught=teach),
+                      taught=teach, repeat=repeat),
         planner=planner,
         episodes=episodes,
         model=model,

@@ -22,7 +22,8 @@ from wm_controller.evaluation.encoded import jpeg
 from wm_controller.evaluation.policy import Policy
 from wm_controller.evaluation.recorder import DriveRecorder, Keep
 from wm_controller.evaluation.records import Episode, Task
-from wm_controller.evaluation.teaching import Teacher
+from wm_controller.evaluation.tasks import Repeat, room_of
+from wm_controller.evaluation.teaching import another_time, hand_over, Teacher
 from wm_controller.planning.contract import (
     ExploreGoal,
     Goal,
@@ -30,11 +31,12 @@ from wm_controller.planning.contract import (
     Observation,
     Plan,
     PoseGoal,
+    RouteGoal,
 )
 from wm_controller.planning.outline import outline
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
-from wm_controller.simulation.rooms import make_room
+from wm_controller.simulation.another_day import other_exposure
 from wm_controller.simulation.simulator import CameraSpec, RobotSpec, Simulator
 
 CLOCK_START_S = 1000.0  # a stamp of zero is no stamp to the guard
@@ -56,7 +58,8 @@ class LoopSettings:
     transport_s: float = 0.015  # of image and command, together
     fixed_plan_s: float | None = None  # instead of the measured time: the same on any machine
     scan: bool = True
-    teach: bool = False  # image goals: the way is driven there and back before, by a hand
+    teach: bool = False  # the way is driven before, by a hand,
+    repeat: Repeat | None = None  # and then another time
     camera: CameraSpec = field(default_factory=CameraSpec)
     robot: RobotSpec = field(default_factory=RobotSpec)
 
@@ -129,10 +132,9 @@ def run_episode(
 ) -> Episode:
     """Attempt one drive."""
     cpu_before = time.process_time()
-    room = make_room(task.room_seed, task.family, people=task.people)
-    simulator = Simulator(room, settings.camera, settings.robot, seed=task.seed)
+    simulator = _simulator(task, settings)
     try:
-        picture = None
+        picture = track = None
         if task.goal_kind == 'image' and not settings.teach:
             simulator.reset(pose=np.array(task.goal), seed=task.seed)
             picture = simulator.image()
@@ -140,13 +142,25 @@ def run_episode(
         policy = make_policy(simulator, task)
         policy.reset()
         if settings.teach:
-            task, picture = Teacher(
+            lesson = Teacher(
                 simulator, policy, make_guard(), tick_s=settings.tick_s,
                 camera_period_s=settings.camera_period_s, clock_start_s=CLOCK_START_S).show(task)
+            task, track = lesson.task, lesson.track
+            picture = lesson.picture if task.goal_kind == 'image' else None
+            if settings.repeat is not None:
+                simulator.close()
+                task, taught = another_time(lesson, settings.repeat), policy
+                simulator = _simulator(task, settings)
+                simulator.reset(pose=np.array(task.start), seed=task.seed)
+                policy = make_policy(simulator, task)
+                policy.reset()
+                hand_over(taught, policy)
         recorder = DriveRecorder(task, keep)
+        recorder.route = track if task.goal_kind == 'route' else None
         if picture is not None:
             recorder.goal_frame = jpeg(picture, 320)
-        policy.set_goal(_goal(simulator, task, policy, picture))
+        backwards = settings.repeat is not None and settings.repeat.backwards
+        policy.set_goal(_goal(simulator, task, policy, picture, backwards))
         loop = _Loop(simulator, policy, make_guard(), settings, recorder)
         state = loop.run(task.timeout_s)
     finally:
@@ -160,10 +174,20 @@ def run_episode(
     )
 
 
-def _goal(simulator: Simulator, task: Task, policy: Policy, goal_image: np.ndarray | None) -> Goal:
+def _simulator(task: Task, settings: LoopSettings) -> Simulator:
+    room = room_of(task)
+    return Simulator(room, other_exposure(settings.camera, room, task.day), settings.robot,
+                     seed=task.seed)
+
+
+def _goal(simulator: Simulator, task: Task, policy: Policy, goal_image: np.ndarray | None,
+          backwards: bool = False) -> Goal:
+    sees = getattr(policy, 'uses_camera', True)
     if task.goal_kind == 'explore':
-        return ExploreGoal() if getattr(policy, 'uses_camera', True) else NOWHERE
-    if goal_image is not None and getattr(policy, 'uses_camera', True):
+        return ExploreGoal() if sees else NOWHERE
+    if task.goal_kind == 'route' and sees:
+        return RouteGoal(backwards)
+    if task.goal_kind == 'image' and goal_image is not None and sees:
         return ImageGoal(goal_image)
     x, y, yaw = simulator.world_to_odom(np.array(task.goal))
     return PoseGoal(float(x), float(y), float(yaw) if task.goal_kind == 'image' else None)

@@ -143,6 +143,10 @@ def summarise(
         'driven_s': round(driven_s, 1),
         'guard_shares': guard_shares(episodes),
     }
+    off_route = [e.off_route_m for e in episodes if e.off_route_m is not None]
+    if off_route:
+        p50, p95 = np.percentile(off_route, [50, 95])
+        summary['off_route_m'] = {'p50': round(float(p50), 3), 'p95': round(float(p95), 3)}
     summary.update(extra)
     return summary
 

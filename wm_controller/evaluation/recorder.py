@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from wm_controller.evaluation.drive_log import DriveLog
 from wm_controller.evaluation.encoded import jpeg, png
@@ -69,6 +70,7 @@ class DriveRecorder:
         self.plans = 0
         self.deadline_misses = 0
         self.goal_frame: bytes | None = None
+        self.route: np.ndarray | None = None  # (N, 3) in the world, that is repeated
         self.log = DriveLog() if self._keep.steps else None
 
     def sample(
@@ -197,10 +199,17 @@ class DriveRecorder:
             latencies_s=tuple(self.latencies_s),
             plan_s=tuple(self.plan_s),
             cpu_s=cpu_s,
+            off_route_m=self._off_route(poses),
             end_state=end_state,
             trace=self._trace(poses) if self._keep.trace else None,
             recording=self.log.finish() if self.log else None,
         )
+
+    def _off_route(self, poses: np.ndarray) -> float | None:
+        if self.route is None or not len(poses):
+            return None
+        away, _ = cKDTree(self.route[:, :2]).query(poses[:, :2])
+        return float(away.max())
 
     def _trace(self, poses: np.ndarray) -> Trace:
         return Trace(

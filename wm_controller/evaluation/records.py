@@ -23,12 +23,18 @@ class Task:
     family: str
     start: tuple[float, float, float]
     goal: tuple[float, float, float]
-    goal_kind: str  # 'pose', 'image' or 'explore'
+    goal_kind: str  # 'pose', 'image', 'route' or 'explore'
     shortest_m: float  # length of the shortest path on the true map
     hidden: bool  # not in line of sight from the start, or a detour of more than a tenth
     timeout_s: float
     seed: int  # of everything random within the episode
     people: int | None = None  # moving people; None: as many as the room has by itself
+    day: int = 0  # on which the room is driven in, see `simulation.another_day`
+
+    @property
+    def room_key(self) -> tuple[str, int, int]:
+        """Which room it is driven in: family, seed and day."""
+        return self.family, self.room_seed, self.day
 
     @property
     def straight_m(self) -> float:
@@ -112,6 +118,7 @@ class Episode:
     end_state: str  # the last state that the policy reported
     trace: Trace | None = None
     recording: Recording | None = None  # of its steps, where they were asked for
+    off_route_m: float | None = None  # furthest from the route that was taught, if one was
 
     @property
     def outcome(self) -> str:

@@ -30,7 +30,7 @@ STRIP_FRAMES = 9
 SHOWN_FAILURES = 12
 EMBEDDED_VIDEO_BYTES = 12_000_000
 
-RoomKey = tuple[str, int]  # family and seed
+RoomKey = tuple[str, int, int]  # family, seed and day
 
 
 @dataclass(frozen=True)
@@ -205,14 +205,14 @@ def _map(run: Run, episodes: Sequence[Episode], width_px: int) -> str | None:
     if not episodes:
         return None
     task = episodes[0].task
-    floor = run.floors.get((task.family, task.room_seed))
+    floor = run.floors.get(task.room_key)
     if floor is None:
         return None
     return data_uri(figures.drive_map(floor, episodes, width_px=width_px), 'image/png')
 
 
 def _moments(run: Run, episode: Episode) -> dict[str, Any] | None:
-    floor = run.floors.get((episode.task.family, episode.task.room_seed))
+    floor = run.floors.get(episode.task.room_key)
     return None if floor is None else moments_of(floor, episode)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, write_report
 from wm_controller.evaluation.runner import BASELINES, Job, PLANNERS, run_jobs
-from wm_controller.evaluation.tasks import TaskSpec
+from wm_controller.evaluation.tasks import room_of, TaskSpec
 from wm_controller.evaluation.video import write_video
 from wm_controller.planning.ablations import PARTS
-from wm_controller.simulation.rooms import make_room
+from wm_controller.planning.contract import NO_PLACES
 
 FILMED = 5
 UNSEEN = Keep(trace=False, frame_period_s=None)
@@ -55,6 +55,8 @@ class Study:
         unknown = [part for part in self.without if part not in PARTS]
         if unknown:
             raise InputError(f'--without {unknown[0]}: use {", ".join(PARTS)}')
+        if self.spec.goal_kind == 'route' and self.planner == 'flat':
+            raise InputError(f'--goal route: {NO_PLACES}')
         if self.without and self.planner in BASELINES:
             raise InputError(f'--without: {self.planner} has no parts to be left out')
 
@@ -97,7 +99,8 @@ def _drive(
     """Attempt all drives; those of the planner, and the baselines' summaries by name."""
     filmed = min(FILMED, study.episodes) if study.video else 0
     main = Job(study.spec, study.planner, model,
-               settings={'scan': study.scan, 'teach': study.spec.taught}, filmed=filmed,
+               settings={'scan': study.scan, 'teach': study.spec.lesson,
+                         'repeat': study.spec.repeat}, filmed=filmed,
                keep=Keep(steps=study.record is not None), without=study.without)
     jobs = [main]
     for name in study.beside:
@@ -124,6 +127,7 @@ def _summarise(
         family=study.spec.family,
         goal=study.spec.goal_kind,
         band_m=list(study.spec.band_m),
+        repeated=repeated_as(study.spec),
         scan=study.scan,
         hidden_goals=sum(e.task.hidden for e in episodes),
         **_beside(comparison),
@@ -161,7 +165,9 @@ def _beside(comparison: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def _name(study: Study) -> str:
     parts = ['evaluate', study.planner]
     parts += ['image'] if study.spec.goal_kind == 'image' else []
+    parts += ['route'] if study.spec.goal_kind == 'route' else []
     parts += ['taught'] if study.spec.taught else []
+    parts += repeated_as(study.spec)
     parts += [] if study.scan else ['no-scan']
     parts += [f'without-{part}' for part in study.without]
     return '-'.join(parts)
@@ -194,16 +200,20 @@ def _report(
 
 def floors_of(episodes: Sequence[Episode]) -> dict[RoomKey, Floor]:
     """Rasters of the rooms that these drives were in."""
-    keys = {(e.task.family, e.task.room_seed): e.task.people for e in episodes}
-    return {
-        key: Floor.of(make_room(key[1], key[0], people=people)) for key, people in keys.items()
-    }
+    tasks = {e.task.room_key: e.task for e in episodes}
+    return {key: Floor.of(room_of(task)) for key, task in tasks.items()}
+
+
+def repeated_as(spec: TaskSpec) -> list[str]:
+    """Return how what was taught is repeated, a word each."""
+    return [name for name, is_so in asdict(spec.repeat).items() if is_so] if spec.repeat else []
 
 
 def _title(study: Study) -> str:
     where = 'rooms it has never seen' if study.spec.family == 'evaluation' else 'training rooms'
-    goals = 'image goals' if study.spec.goal_kind == 'image' else 'goals'
-    sight = ' after a teach drive' if study.spec.taught else ''
+    goals = {'image': 'image goals', 'route': 'routes'}.get(study.spec.goal_kind, 'goals')
+    sight = ' after a teach drive' if study.spec.lesson else ''
+    sight += ''.join(f', {word}' for word in repeated_as(study.spec))
     sight += '' if study.scan else ', camera alone'
     sight += f', without {" and ".join(study.without)}' if study.without else ''
     return f'{study.episodes} {goals} in {where}: {study.planner}{sight}'

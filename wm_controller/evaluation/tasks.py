@@ -11,6 +11,7 @@ import numpy as np
 
 from wm_controller.errors import InputError
 from wm_controller.evaluation.records import Task
+from wm_controller.simulation.another_day import another_day
 from wm_controller.simulation.paths import DistanceField
 from wm_controller.simulation.rooms import FAMILIES, make_room, Room
 
@@ -30,6 +31,19 @@ IMAGE_YAW_RAD = math.radians(30.0)
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """How a way is driven another time than it was taught, with the map that was saved then.
+
+    `changed`: furniture was moved a little and the light is another; `backwards`: from the end of
+    the route to its start; `anywhere`: from somewhere on the way, turned at random.
+    """
+
+    changed: bool = False
+    backwards: bool = False
+    anywhere: bool = False
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """What kind of drives to make; the band is the shortest-path distance of the goal in m."""
 
@@ -40,17 +54,28 @@ class TaskSpec:
     people: int | None = None
     max_speed: float = 0.5  # m/s, for the time-out
     max_turn: float = 1.5  # rad/s
-    taught: bool = False  # image goals out of sight, after a teach drive
+    taught: bool = False  # image goals out of sight, after a teach drive; routes always are
+    repeat: Repeat | None = None  # another time than it was taught
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
             raise InputError(f'family {self.family!r} is unknown: use {" or ".join(FAMILIES)}')
-        if self.goal_kind not in ('pose', 'image'):
-            raise InputError(f'goal {self.goal_kind!r} is neither pose nor image')
-        if self.taught and self.goal_kind != 'image':
-            raise InputError('a teach drive shows the way to pictures: it goes with image goals')
+        if self.goal_kind not in ('pose', 'image', 'route'):
+            raise InputError(f'goal {self.goal_kind!r} is none of pose, image, route')
+        if self.taught and self.goal_kind == 'pose':
+            raise InputError('a teach drive shows the way to pictures: it goes with image goals, '
+                             'and with routes')
+        if self.repeat and not self.lesson:
+            raise InputError('what is repeated must be taught: goal route, or image with --teach')
+        if self.repeat and self.repeat.backwards and self.goal_kind != 'route':
+            raise InputError('only a route can be driven backwards: use goal route')
         if not 0.0 < self.band_m[0] < self.band_m[1]:
             raise InputError(f'band {self.band_m} m: the lower end must be positive and lower')
+
+    @property
+    def lesson(self) -> bool:
+        """Whether somebody drives the way before."""
+        return self.taught or self.goal_kind == 'route'
 
     @property
     def in_sight(self) -> bool:
@@ -83,6 +108,11 @@ def make_task(index: int, spec: TaskSpec) -> Task:
         f'no start and goal {low:g} to {high:g} m apart in {ROOM_TRIES} rooms of the '
         f'{spec.family} family: choose a nearer --band'
     )
+
+
+def room_of(task: Task) -> Room:
+    """Make the room of a task as it is on the task's day."""
+    return another_day(make_room(task.room_seed, task.family, people=task.people), task.day)
 
 
 def make_tour(

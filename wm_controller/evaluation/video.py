@@ -38,7 +38,7 @@ def write_video(
         return False
     with mp4_writer(path, (WIDTH, HEIGHT), rate_hz) as add:
         for episode in shown:
-            floor = floors[(episode.task.family, episode.task.room_seed)]
+            floor = floors[episode.task.room_key]
             for image in film(episode, floor, rate_hz, total=len(episodes)):
                 add(image)
     return True

@@ -19,8 +19,6 @@ from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-from wm_controller.memory.setbacks import Setbacks
-
 Floats = NDArray[np.float64]
 
 
@@ -83,7 +81,6 @@ class FreeSpace:
         self._started = False
         self._faded_at = 0.0
         self._distance: Floats | None = None
-        self._setbacks = Setbacks()
 
     def clear(self) -> None:
         """Forget everything."""
@@ -91,7 +88,6 @@ class FreeSpace:
         self._felt[:] = 0.0
         self._started = False
         self._distance = None
-        self._setbacks.clear()
 
     def see(self, stamp: float, pose: Floats, bearings: Floats, clearance: Floats) -> None:
         """Take in clearance quantiles (3, K) m (low, median, high), seen at `pose` (3,) in odom.
@@ -154,12 +150,6 @@ class FreeSpace:
         self._evidence[rows, columns][held] = p.limit
         self._felt[rows, columns][held] = p.limit
         self._distance = None
-
-    def set_back(self, stamp: float, pose: Floats) -> None:
-        """Note that the robot got no further where `pose` (3,) looks: try other ways first."""
-        ahead = self.robot_radius + self._setbacks.parameters.reach / 2
-        self._setbacks.note(stamp, pose[:2] + ahead * np.array(
-            [np.cos(pose[2]), np.sin(pose[2])]))
 
     def doubt(self, place: Floats | None = None, within: float = math.inf) -> None:
         """Believe less in what is remembered to stand in the way; seeing it again restores it.
@@ -226,9 +216,8 @@ class FreeSpace:
     def cost_to_go(self, goal: Floats, driven: Floats | None = None) -> 'CostToGo':
         """Return the length of the best way to `goal` (2,) through what is known, in odom.
 
-        The unknown counts as free but longer, nearness to obstacles as longer still, and so does
-        where the robot was set back. `driven` (K, 2, 2): stretches known to be free from
-        earlier, unless something stands there now.
+        The unknown counts as free but longer, nearness to obstacles as longer still. `driven`
+        (K, 2, 2): stretches known to be free from earlier, unless something stands there now.
         """
         p = self.parameters
         self.clearance_at(goal[None])
@@ -246,8 +235,6 @@ class FreeSpace:
         # Memory is blurred by a cell or so: a touch is dear, only deep overlap is blocked.
         cost += p.touching_cost * np.clip(-gap / p.blocked_depth, 0.0, 1.0)
         cost[gap < -p.blocked_depth] = np.inf
-        cost += self._setbacks.cost(self._middles(0, columns), self._middles(1, rows),
-                                    self._faded_at)
         row, column = row - rows.start, column - columns.start
         about = cost[max(0, row - 2):row + 3, max(0, column - 2):column + 3]
         np.minimum(about, 1 + p.near_cost, out=about)  # the goal itself is held to be free
@@ -261,11 +248,6 @@ class FreeSpace:
         corner = self._origin + p.resolution * np.array([columns.start, rows.start])
         return CostToGo(reach.reshape(cost.shape), corner, p.resolution,
                         float(np.hypot(*(goal - inside))))
-
-    def _middles(self, axis: int, cells: slice) -> Floats:
-        """Coordinates (N,) in odom of the middles of columns (axis 0) or rows (1)."""
-        return self._origin[axis] + self.parameters.resolution * (
-            np.arange(cells.start, cells.stop) + 0.5)
 
     def _track(self, driven: Floats) -> NDArray[np.bool_]:
         """Cells (R, C) no further from stretches (K, 2, 2) than half the robot."""

@@ -22,7 +22,7 @@ from wm_controller.memory.place_map import PlaceMap, PlaceMapParameters
 from wm_controller.memory.places import Places
 from wm_controller.memory.ways import Ways
 
-SCHEMA = 'wm_controller_map/1'
+SCHEMA = 'wm_controller_map/2'
 METADATA_KEY = 'wm_controller_map'
 MAX_BYTES = 2_000_000_000
 Arrays = dict[str, NDArray[Any]]
@@ -48,7 +48,8 @@ def save_map(path: Path, place_map: PlaceMap, model_digest: str) -> None:
         'picture_sizes': np.array([len(each) for each in places.pictures], np.int64),
         'pictures': np.frombuffer(b''.join(places.pictures), np.uint8),
         'ends': ways.ends, 'times': ways.times, 'changes': ways.changes, 'sigmas': ways.sigmas,
-        'sighted': ways.sighted}
+        'sighted': ways.sighted, 'trail': np.array(place_map.trail, np.int64),
+        'walls': np.array([np.nan if place_map.walls is None else place_map.walls])}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     header = {'schema': SCHEMA, 'model_digest': model_digest, 'sha256': _digest(arrays)}
     write_whole(path, save(arrays, {METADATA_KEY: json.dumps(header)}), make_folder=True)
@@ -75,6 +76,9 @@ def load_map(path: Path, model_digest: str, parameters: PlaceMapParameters | Non
         ways.join(first, second, float(arrays['times'][i]), arrays['changes'][i],
                   arrays['sigmas'][i], bool(arrays['sighted'][i]))
     place_map.places, place_map.ways = places, ways
+    place_map.trail, place_map.trail_ended = arrays['trail'].tolist(), len(arrays['trail']) > 1
+    walls = float(arrays['walls'][0])
+    place_map.walls = walls if np.isfinite(walls) else None
     place_map.restart()
     return place_map
 
@@ -106,7 +110,7 @@ def _read(path: Path, model_digest: str) -> Arrays:
 
 def _is_sound(arrays: Arrays) -> bool:
     """Whether every array is there, of its type and shape, and points at nothing outside."""
-    if set(arrays) != {*_PLACES, *_WAYS, 'descriptors', 'pictures'}:
+    if set(arrays) != {*_PLACES, *_WAYS, 'descriptors', 'pictures', 'trail', 'walls'}:
         return False
     places, ways = len(arrays['poses']), len(arrays['ends'])
     for columns, rows in ((_PLACES, places), (_WAYS, ways)):
@@ -115,6 +119,11 @@ def _is_sound(arrays: Arrays) -> bool:
                 return False
     descriptors, sizes = arrays['descriptors'], arrays['picture_sizes']
     if descriptors.dtype != np.float32 or descriptors.ndim != 2 or len(descriptors) != places:
+        return False
+    if arrays['walls'].dtype != np.float64 or arrays['walls'].shape != (1,):
+        return False
+    trail = arrays['trail']
+    if trail.dtype != np.int64 or trail.ndim != 1 or (trail < 0).any() or (trail >= places).any():
         return False
     if (sizes < 0).any() or sizes.sum() != arrays['pictures'].size:
         return False

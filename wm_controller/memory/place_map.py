@@ -13,10 +13,11 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import cKDTree
 
+from wm_controller.memory.fixes import Fix, Fixes
 from wm_controller.memory.map_correction import fitted
 from wm_controller.memory.places import Places
+from wm_controller.memory.trail import visited
 from wm_controller.memory.ways import Reach, Ways
 from wm_controller.safety.geometry import compose, relative, wrap_angle
 
@@ -34,6 +35,7 @@ class PlaceMapParameters:
 
     spacing: float = 0.5  # between places that look the same way
     turning: float = 0.6
+    at_end: float = 0.1  # of a route: a place lies no further from where it ends
     limit: int = 20_000  # places; then the most crowded are forgotten
     forget_share: float = 0.1
     dwell_s: float = 1.0  # that a way may take longer than its length does at `speed`
@@ -42,6 +44,9 @@ class PlaceMapParameters:
     slack: float = 0.4
     slack_turning: float = 0.2
     recognise_every_s: float = 1.0
+    recognise_lost_s: float = 0.3  # likewise, while it is not known where the robot is;
+    sure_lost: float = 0.3  # nothing else tells by then, and two that agree seldom err
+    candidates_lost: int = 8
     recognise_after_s: float = 20.0  # what was seen later than that closes no loop
     refresh: float = 0.15  # m and rad from a place, where it may look otherwise by now
     candidates: int = 4
@@ -51,21 +56,12 @@ class PlaceMapParameters:
     agreeing: int = 2  # recognitions in a row that must tell the same
     agree: float = 0.25
     agree_turning: float = 0.15
+    walls_off: float = 0.3  # from what was seen: no further, the walls tell the heading
+    other_view: float = 0.1  # m or rad from the one before: what is seen again confirms nothing
     speed: float = 0.3  # m/s of ways that were never driven,
     unknown: float = 2.0  # which are so much longer than they look
     at: float = 1.0  # a place, from where a goal there is seen
     beyond: float = 8.0  # that a goal may lie from the nearest place
-
-
-@dataclass(frozen=True)
-class _Fix:
-    """That the odometry's frame lies at `frame` (3,) on the map, by the look of a place."""
-
-    stamp: float
-    place: int
-    here: Floats  # (3,) the place as seen from here
-    sigma: float
-    frame: Floats
 
 
 class PlaceMap:
@@ -79,6 +75,11 @@ class PlaceMap:
         self.frame = np.zeros(3)  # of odometry, on the map
         self.corrections = 0
         self.located = True
+        self.trail: list[int] = []  # places as they were come to,
+        self.trail_ended = False  # until the map was first remembered
+        self.walls: float | None = None  # their direction on the map, rad, but for quarter turns
+        self._walls_in_odom: float | None = None
+        self._along_walls = False  # the frame is turned by them: odometry began anew
         self._here: int | None = None  # the place that the robot is at
         self._since = -math.inf
         self._anchor: int | None = None  # the place that odometry is counted from
@@ -89,7 +90,13 @@ class PlaceMap:
         self._recognised_at = -math.inf
         self._heading_sigma = math.inf
         self._anchor_sigma = np.zeros(3)  # of where the anchor was left
-        self._fixes: list[_Fix] = []
+        self._fixes = Fixes()
+        self._latest: Callable[[], None] = lambda: None  # notes the place that was seen last
+
+    @property
+    def route(self) -> list[int]:
+        """The places of the route that was taught, in their order; none, or at least two."""
+        return self.trail if self.trail_ended and len(self.trail) > 1 else []
 
     @property
     def here(self) -> int | None:
@@ -109,31 +116,42 @@ class PlaceMap:
         self._here = self._anchor = self._last = None
         self._fixes.clear()
         self.located = len(self.places) == 0
+        self._along_walls = self.walls is not None
 
     def restart(self) -> None:
         """Keep what is known when time begins anew: all of it was long ago."""
         self.jumped()
+        self._latest = lambda: None
         self.places.stamps[:] = self.places.seen[:] = -math.inf
         self.ways.failures[:], self.ways.failed_at[:] = 0, -math.inf
         self._recognised_at = self._since = -math.inf
 
     def update(self, stamp: float, pose: ArrayLike, descriptor: ArrayLike,
                picture: Callable[[], bytes], compare: Compare | None = None,
-               heading_sigma: float = math.inf) -> None:
+               heading_sigma: float = math.inf, walls: float | None = None) -> None:
         """Take in what is seen at `pose` (3,) in odometry's frame: descriptor (E,), a picture.
 
         The picture is asked for only where it is kept. `heading_sigma`, rad: how far the pose's
-        yaw may be wrong, where walls hold it; infinite: it drifts as odometry does.
+        yaw may be wrong, where walls hold it; infinite: it drifts as odometry does. `walls`, rad:
+        their direction in odometry's frame, where that is sure.
         """
         odom = np.asarray(pose, float)
+        self._walls_in_odom = walls
+        if self.located and walls is not None:
+            if self._along_walls:
+                self.frame = self._turned_by_walls(self.frame, odom)
+            else:
+                self.walls = float(wrap_angle(walls + self.frame[2]))
         self._heading_sigma = heading_sigma
         self._count_drift(odom)
+        p = self.parameters
         if compare is not None and stamp - self._recognised_at >= (
-                self.parameters.recognise_every_s):
+                p.recognise_every_s if self.located else p.recognise_lost_s):
             self._recognised_at = stamp
             self._recognise(stamp, odom, descriptor, compare)
         if self.located:
             self._settle(stamp, odom, descriptor, picture)
+        self._latest = lambda: self._settle(stamp, odom, descriptor, picture, p.at_end)
 
     def _count_drift(self, odom: Floats) -> None:
         if self._last is not None:
@@ -144,12 +162,21 @@ class PlaceMap:
             self._turned_blind += turned
         self._last = odom
 
+    def end_trail(self) -> None:
+        """End the route that was taught where the robot is: there is a place right there."""
+        if self.trail_ended:
+            return
+        if self.located and self.trail:
+            self._latest()
+        self.trail_ended = len(self.trail) > 1
+
     # Where the robot is
 
     def _settle(self, stamp: float, odom: Floats, descriptor: ArrayLike,
-                picture: Callable[[], bytes]) -> None:
+                picture: Callable[[], bytes], spacing: float | None = None) -> None:
         p, here = self.parameters, self.on_map(odom)
-        place = self.places.view(here, p.spacing, p.turning)
+        spacing = p.spacing if spacing is None else spacing
+        place = self.places.view(here, spacing, p.turning)
         if place is None:
             if len(self.places) >= p.limit:
                 self._forget()
@@ -176,6 +203,7 @@ class PlaceMap:
     def _arrive(self, place: int, stamp: float) -> None:
         """Go over to another place: that took as long as it took, and is thereby possible."""
         before, self._here = self._here, place
+        self._note(place)
         taken, self._since = stamp - self._since, stamp
         if before is None:
             return
@@ -186,6 +214,11 @@ class PlaceMap:
         change = relative(self.places.poses[before], self.places.poses[place])
         # By how the map lies, and not measured: it must not hold the map together.
         self.ways.join(before, place, self._time(taken, change), change, np.full(3, np.inf))
+
+    def _note(self, place: int) -> None:
+        if not self.trail_ended:
+            visited(self.trail, place)
+            del self.trail[:-self.parameters.limit]
 
     def _time(self, taken: float, change: Floats) -> float:
         """How long a way takes that took so long, s: standing about on it does not count."""
@@ -219,10 +252,12 @@ class PlaceMap:
             among &= np.abs(wrap_angle(poses[:, 2] - here[2])) < gate_turning + p.turning
         if not among.any():
             return
-        numbers, _ = self.places.alike(descriptor, p.candidates, among)
+        numbers, _ = self.places.alike(
+            descriptor, p.candidates if self.located else p.candidates_lost, among)
         seen, sigma = compare([self.places.pictures[number] for number in numbers])
         best = int(np.argmin(sigma))
-        if sigma[best] > p.sure or np.hypot(*seen[best, :2]) > p.farthest:
+        sure = p.sure if self.located else p.sure_lost
+        if sigma[best] > sure or np.hypot(*seen[best, :2]) > p.farthest:
             return
         place = int(numbers[best])
         # Here on the map is the place's pose, less how it is seen from here.
@@ -230,7 +265,7 @@ class PlaceMap:
         frame = compose(on_map, relative(odom, np.zeros(3)))
         if self.located and not self._within_gate(here, on_map):
             return
-        self._agree(_Fix(stamp, place, seen[best], float(sigma[best]), frame), odom)
+        self._agree(Fix(stamp, place, seen[best], float(sigma[best]), frame, odom), odom)
 
     def _gate(self) -> tuple[float, float]:
         p, driven, turned = self.parameters, self._driven_blind, self._turned_blind
@@ -242,31 +277,36 @@ class PlaceMap:
         off = relative(here, other)
         return bool(np.hypot(*off[:2]) < gate and abs(off[2]) < gate_turning)
 
-    def _agree(self, fix: _Fix, odom: Floats) -> None:
+    def _agree(self, fix: Fix, odom: Floats) -> None:
         """Believe what several recognitions in a row tell alike."""
         p = self.parameters
-        at = compose(fix.frame, odom)
-
-        def alike(other: _Fix) -> bool:
-            off = relative(at, compose(other.frame, odom))
-            return bool(np.hypot(*off[:2]) < p.agree and abs(off[2]) < p.agree_turning)
-
-        recent = [each for each in self._fixes
-                  if fix.stamp - each.stamp < 3 * p.agreeing * p.recognise_every_s]
-        self._fixes = [each for each in recent if alike(each)] + [fix]
-        if len(self._fixes) < p.agreeing:
+        if not self._fixes.confirm(fix, p):
             return
-        self._fixes.clear()
         sigma = np.array([fix.sigma, fix.sigma, p.sight_turning])
         if self.located and self._anchor is not None:
             sigma = self._close(fix, odom, sigma)
         else:
-            self.frame, self.located = fix.frame, True
+            self.frame, self.located = self._turned_by_walls(fix.frame, odom), True
         self._driven_blind = self._turned_blind = 0.0
         self._here, self._since = fix.place, fix.stamp
         self._move_anchor(fix.place, self.in_odom(self.places.poses[fix.place]), sigma)
 
-    def _close(self, fix: _Fix, odom: Floats, sight: Floats) -> Floats:
+    def _turned_by_walls(self, frame: Floats, odom: Floats) -> Floats:
+        """Odometry's frame (3,), turned about the robot so that its walls are the map's.
+
+        What stands nearest to the camera says most about a sight's heading; and it was moved,
+        perhaps.
+        """
+        if self.walls is None or self._walls_in_odom is None:
+            return frame
+        off = float(wrap_angle(4 * (self.walls - self._walls_in_odom - frame[2]))) / 4
+        if abs(off) > self.parameters.walls_off:
+            return frame
+        here = compose(frame, odom)
+        here[2] += off
+        return compose(here, relative(odom, np.zeros(3)))
+
+    def _close(self, fix: Fix, odom: Floats, sight: Floats) -> Floats:
         """Join the place that odometry is counted from with the one recognised; fit the map.
 
         Returns the standard deviations (3,) of the robot's pose as odometry and sight, which is
@@ -284,7 +324,7 @@ class PlaceMap:
         by_odometry = compose(self.places.poses[self._anchor], relative(self._anchored_at, odom))
         if math.isfinite(self._heading_sigma):  # walls know better than what was counted
             by_odometry[2] = self.on_map(odom)[2]
-            counted[2] = self._heading_sigma
+            counted[2] = 0.0 if self._along_walls else self._heading_sigma
         by_sight = compose(self.places.poses[fix.place], relative(fix.here, np.zeros(3)))
         share = counted ** 2 / (counted ** 2 + sight ** 2)
         off = by_sight - by_odometry
@@ -340,7 +380,7 @@ class PlaceMap:
         """Forget the most crowded places, but not where the robot is."""
         count = len(self.places)
         wanted = count - max(1, int(self.parameters.forget_share * count))
-        gap = _spacing(self.places.poses)
+        gap = self.places.spacing()
         for place in (self._here, self._anchor):
             if place is not None:
                 gap[place] = math.inf
@@ -350,17 +390,5 @@ class PlaceMap:
         self.ways.keep(kept)
         self._here = None if self._here is None else new[self._here]
         self._anchor = None if self._anchor is None else new[self._anchor]
+        self.trail = [new[place] for place in self.trail if place in new]
         self._fixes.clear()
-
-
-def _spacing(poses: Floats) -> Floats:
-    """Distance (N,) of each pose from the nearest other, a radian counting as a metre.
-
-    Of two that are nearest to each other only the later counts as crowded.
-    """
-    points = np.column_stack([poses[:, :2], np.cos(poses[:, 2]), np.sin(poses[:, 2])])
-    away, other = cKDTree(points).query(points, k=2)
-    gap, nearest = away[:, 1].copy(), other[:, 1]
-    first = (nearest[nearest] == np.arange(len(poses))) & (np.arange(len(poses)) < nearest)
-    gap[first] = np.inf
-    return np.asarray(gap)

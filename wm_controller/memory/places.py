@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from wm_controller.safety.geometry import wrap_angle
 
@@ -138,6 +139,19 @@ class Places:
         near = self.near(here[:2], within)
         near = near[np.abs(wrap_angle(self.poses[near, 2] - here[2])) <= turned]
         return int(near[0]) if len(near) else None
+
+    def spacing(self) -> Floats:
+        """Distance (N,) of each pose from the nearest other, a radian counting as a metre.
+
+        Of two that are nearest to each other only the later counts as crowded.
+        """
+        poses = self.poses
+        points = np.column_stack([poses[:, :2], np.cos(poses[:, 2]), np.sin(poses[:, 2])])
+        away, other = cKDTree(points).query(points, k=2)
+        gap, nearest = away[:, 1].copy(), other[:, 1]
+        first = (nearest[nearest] == np.arange(len(poses))) & (np.arange(len(poses)) < nearest)
+        gap[first] = np.inf
+        return np.asarray(gap)
 
     def keep(self, numbers: Sequence[int] | Numbers) -> None:
         """Forget all but these (K,), which are numbered anew in their order."""

@@ -60,6 +60,12 @@ class SteadyOdometry:
         """Standard deviation of the heading, rad."""
         return math.sqrt(self._cov[0, 0])
 
+    @property
+    def walls_sigma(self) -> float:
+        """Standard deviation of how the robot stands to the walls, rad."""
+        seen = np.array([1.0, -1.0, 0.0])
+        return math.inf if self.walls is None else math.sqrt(seen @ self._cov @ seen)
+
     def follow(self, odom: ArrayLike) -> None:
         """Take odometry's next pose (3,)."""
         odom = np.asarray(odom, float)

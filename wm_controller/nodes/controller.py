@@ -41,10 +41,10 @@ from wm_controller.nodes.frames import GoalFrames
 from wm_controller.nodes.images import read_compressed, read_image
 from wm_controller.nodes.lifecycle import ManagedNode
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
-from wm_controller.nodes.places_service import forget, remember
+from wm_controller.nodes.places_service import forget, remember, route
 from wm_controller.nodes.plan_outlet import PlanOutlet
 from wm_controller.nodes.report import Complaints, to_diagnostics
-from wm_controller.planning.contract import ExploreGoal, Goal, ImageGoal, PoseGoal
+from wm_controller.planning.contract import ExploreGoal, Goal, ImageGoal, PoseGoal, RouteGoal
 
 MONITOR_PERIOD_S = 0.1
 CLOCK_GRACE_S = 2.0
@@ -83,6 +83,8 @@ class ControllerNode(ManagedNode):
         self._outlet = PlanOutlet(self, self._now, self._complaints)
         self.create_service(Trigger, '~/cancel', self._on_cancel)
         self.create_service(Trigger, '~/explore', self._on_explore)
+        for name, backwards in (('~/repeat', False), ('~/retrace', True)):
+            self.create_service(Trigger, name, functools.partial(self._on_repeat, backwards))
         self.create_service(Trigger, '~/remember', functools.partial(self._on_places, remember))
         self.create_service(Trigger, '~/forget', functools.partial(self._on_places, forget))
         self.create_timer(MONITOR_PERIOD_S, self._monitor,
@@ -247,6 +249,14 @@ class ControllerNode(ManagedNode):
             response.success = False
             response.message = str(error) or 'no answer in time: ask again'
         self.get_logger().info(response.message)
+        return response
+
+    def _on_repeat(self, backwards: bool, request: Trigger.Request, response: Trigger.Response
+                   ) -> Trigger.Response:
+        response = self._on_places(route, request, response)
+        if response.success:
+            name = 'route, backwards' if backwards else 'route'
+            self._drive_to(RouteGoal(backwards), name)
         return response
 
     def _on_clock_jump(self, jump: TimeJump) -> None:

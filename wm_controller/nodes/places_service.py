@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""What `~/remember` and `~/forget` ask of what drives; called in the planner's thread."""
+"""What services about places ask of what drives; called in the planner's thread."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wm_controller.errors import InputError
+from wm_controller.planning.contract import NO_PLACES
 
 
 def remember(driver: Any, map_file: str) -> str:
@@ -25,8 +26,14 @@ def forget(driver: Any, map_file: str) -> str:
         f'; {map_file} stays until ~/remember' if map_file else '')
 
 
+def route(driver: Any, map_file: str) -> str:
+    """What the taught route is like; raises InputError where there is none to repeat."""
+    places, length_m = _wayfinder(driver).route_taught()
+    return f'a route of {places} places, {length_m:.1f} m'
+
+
 def _wayfinder(driver: Any) -> Any:
     finder = getattr(driver, 'wayfinder', None)
     if finder is None:
-        raise InputError("a flat planner keeps no places: set planner to 'hierarchical'")
+        raise InputError(NO_PLACES)
     return finder

@@ -3,6 +3,7 @@
 """Settings of the planner, with units; the defaults are what was measured to work."""
 
 from dataclasses import dataclass, field
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +156,7 @@ class PilotConfig:
     lost_after_s: float = 2.0
     look_rounds: int = 2  # turns to find a goal picture again, before it is called lost
     doubt_picture_s: float = 4.0  # at its place, without recognising it
+    look_elsewhere_s: float = 8.0  # driven between two turns, while it is unknown where it is
     compare_s: float = 1.5  # that a goal picture is faced before it counts as reached,
     picture_share: float = 0.6  # within this share of the tolerance: its place is a guess
     find_every_s: float = 2.0  # that a goal picture out of sight is looked for among places
@@ -170,3 +172,13 @@ class PilotConfig:
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24
     drawn_futures: int = 1
+
+    @property
+    def look_speed(self) -> float:
+        """How fast to turn to look round, rad/s."""
+        return 0.6 * self.limits.max_w
+
+    @property
+    def look_all_round_s(self) -> float:
+        """How long a whole turn takes, s."""
+        return 2 * math.pi / self.look_speed

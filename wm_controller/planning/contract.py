@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+NO_PLACES = "a flat planner keeps no places: set planner to 'hierarchical'"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,14 @@ class ExploreGoal:
     """Nowhere in particular: to wherever more would be seen, until nothing is left."""
 
 
-Goal = PoseGoal | ImageGoal | ExploreGoal
+@dataclass(frozen=True)
+class RouteGoal:
+    """Along the route that was taught, to its end, or back to its start."""
+
+    backwards: bool = False
+
+
+Goal = PoseGoal | ImageGoal | ExploreGoal | RouteGoal
 
 
 @dataclass(frozen=True)

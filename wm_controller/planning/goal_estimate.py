@@ -116,7 +116,7 @@ class GoalEstimate:
     @property
     def certain(self) -> bool:
         """Whether what is seen now is known well enough to say that the goal is reached."""
-        return isinstance(self.goal, PoseGoal) or (
+        return not isinstance(self.goal, ImageGoal) or (
             self.view_scale < CERTAIN_M and self._seen >= CERTAIN_FRAMES)
 
 

@@ -11,18 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wm_controller.errors import InputError
 from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning import recovery
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import (
-    ExploreGoal,
     Goal,
     ImageGoal,
     Imagined,
+    NO_PLACES,
     Observation,
     Plan,
     PoseGoal,
+    RouteGoal,
 )
+from wm_controller.planning.destination import Destination, Destinations
 from wm_controller.planning.estimator import Estimate, Estimator
 from wm_controller.planning.exploration import Explorer
 from wm_controller.planning.film import Film
@@ -88,11 +91,10 @@ class Pilot:
         self._lower.forget()
         self._last_action = np.zeros(2)
         self._way: CostToGo | None = None
-        self._way_at = self._found_at = -math.inf
+        self._way_at = -math.inf
         self._target: Floats | None = None  # where the way leads: the goal, or a place before it
         self.target: Floats | None = None  # (2,) in odom, that the last plan leads to
-        self._found: Floats | None = None  # of a goal picture, among places: its pose on the map
-        self.explorer = Explorer(self.config.footprint.reach)
+        self.destinations = Destinations(self.wayfinder, self.memory, self.config)
         self._back_off_until = -math.inf
         self._no_way_since: float | None = None
         self._doubted_at = -math.inf
@@ -129,10 +131,15 @@ class Pilot:
     def set_goal(self, goal: Goal | None) -> None:
         """Head for a goal from now on; None stops. What was seen is remembered.
 
-        Raises InputError, and stops, for a picture where not `takes_pictures`.
+        Raises InputError, and stops, for a picture where not `takes_pictures`, and for a route
+        where none was taught.
         """
         self._goal = None
         self._start_anew()
+        if isinstance(goal, RouteGoal):
+            if self.wayfinder is None:
+                raise InputError(NO_PLACES)
+            self.wayfinder.repeat(goal.backwards)
         if goal is not None:
             self._goal = GoalEstimate(goal, self.estimator)
         if self.wayfinder is not None:
@@ -148,6 +155,11 @@ class Pilot:
     def explores(self) -> bool:
         """Whether the model sees where there is room, so that it can go and look for more."""
         return self.config.use_memory and len(self._bearings) > 0
+
+    @property
+    def explorer(self) -> Explorer:
+        """What says where more would be seen."""
+        return self.destinations.explorer
 
     def observe(self, observation: Observation) -> None:
         """Take in a frame: update the latent state and the memory of space."""
@@ -174,17 +186,13 @@ class Pilot:
         if held_up:
             self.memory.block(estimate.stamp, estimate.pose, *recovery.held_up_by(
                 held_up, self._bearings, clearance[1], self.config.footprint.reach))
-            self._set_back(estimate.pose, estimate.stamp)
+            self._way_at = -math.inf
+            if self.wayfinder is not None:
+                self.wayfinder.held_up(estimate.pose, estimate.stamp)
             if held_up > 0:
                 self._back_off_until = estimate.stamp + self.config.back_off_s
         else:
             self.memory.occupy_track(estimate.stamp, estimate.pose)
-
-    def _set_back(self, pose: Floats, now: float) -> None:
-        self.memory.set_back(now, pose)
-        self._way_at = -math.inf
-        if self.wayfinder is not None:
-            self.wayfinder.held_up(pose, now)
 
     def plan(self, now: float, deadline_s: float) -> Plan:
         """Choose the command to send at about `now`, within `deadline_s` seconds of work."""
@@ -204,27 +212,27 @@ class Pilot:
 
     def _towards(self, goal: GoalEstimate, estimate: Estimate, now: float,
                  deadline: float) -> Plan:
-        exploring = isinstance(goal.goal, ExploreGoal)
-        place, yaw = self._pose_of(goal, estimate, now)
+        to = self.destinations.of(goal, estimate, now)
         stopped = Plan(stamp=estimate.stamp, path=estimate.pose[None])
-        if goal.picture is not None and now < self._look_until:
+        if to.place is None and to.instead == 'look' or (
+                goal.picture is not None and now < self._look_until):
             return self._looking(stopped)
-        if place is None:
-            return replace(stopped, state='reached' if exploring else 'planning')
-        distance = float(np.hypot(*(place - estimate.pose[:2])))
+        if to.place is None:
+            return replace(stopped, state=to.instead)
+        distance = float(np.hypot(*(to.place - estimate.pose[:2])))
         stopped = replace(stopped, goal_distance=distance)
-        arrived = None if exploring else self._arrived(goal, distance, yaw, estimate, now)
+        arrived = self._arrived(goal, distance, to.yaw, estimate, now) if to.ends else None
         if arrived is not None:
             return replace(stopped, **arrived)
-        if self._found is None and not exploring and self._lost(goal, now):
+        if goal.picture is not None and not self.destinations.found and self._lost(goal, now):
             if self._look_round(goal, now):
                 return self._looking(stopped)
             return replace(stopped, state='lost')
-        situation = self._situation(estimate, place, now)
+        situation = self._situation(estimate, to, now)
         if self._unreachable(situation, now):
-            if not exploring:
+            if not to.wanders:
                 return replace(stopped, state='unreachable')
-            self.explorer.give_up(now)
+            self.destinations.give_up(now)
         if self._no_way_since is not None:
             situation = replace(situation, way=None)  # as the crow flies, while it looks again
         if now < self._back_off_until:
@@ -233,43 +241,20 @@ class Pilot:
         if now < self._look_until:
             return self._looking(stopped)
         if self._stall.update(now, estimate.pose):
-            # Nothing imagined is better than staying: doubt what is remembered about here, look
-            # round for what is really there, and rather go another way.
+            # Nothing imagined is better than staying: what is remembered about here must be
+            # wrong. Doubt it, and look round for what is really there.
             self.memory.doubt(estimate.pose[:2], self.config.doubt_within)
-            self._set_back(recovery.along_way(situation), now)
-            self.explorer.give_up(now)
+            self._way_at = -math.inf
+            if self.wayfinder is not None:
+                self.wayfinder.held_up(estimate.pose, now)
+            self.destinations.give_up(now)
             self._look_until, self._look_turn = now + self.config.look_around_s, -self._look_turn
-        if self._upper is not None and distance > self.config.hierarchy.flat_within:
+        # Along a route that was taught there is nothing left to plan from above.
+        if self._upper is not None and to.via is None and (
+                distance > self.config.hierarchy.flat_within):
             situation = self._upper.look_ahead(estimate.stamp, estimate.state, situation,
                                                self.memory, deadline, self._clock)
         return self._optimise(situation, estimate, now, deadline, stopped, goal.picture)
-
-    def _pose_of(self, goal: GoalEstimate, estimate: Estimate, now: float
-                 ) -> tuple[Floats | None, float | None]:
-        """Where (2,) in odom the goal is and how to stand there, rad or None: any way.
-
-        By what is remembered of places, or else by what is seen.
-        """
-        if isinstance(goal.goal, ExploreGoal):
-            return self.explorer.target(self.memory, estimate.pose, now), None
-        if self.wayfinder is None:
-            return goal.place, goal.yaw
-        pinned = self.wayfinder.pinned
-        if pinned is not None:
-            return pinned[:2], None if goal.yaw is None else float(pinned[2])
-        if goal.picture is not None and goal.pixels is not None and self._found is None and (
-                now - self._found_at > self.config.find_every_s):
-            self._found_at = now
-            self._found = self.wayfinder.find(goal.picture, goal.pixels)
-        if self._found is None:
-            return goal.place, goal.yaw
-        found = self.wayfinder.in_odom(self._found)
-        # Of two pictures taken close together the one that is seen now tells more; but one of
-        # another place that looks alike is not believed.
-        if goal.known and goal.place is not None and float(
-                np.hypot(*(goal.place - found[:2]))) < self.config.found_within:
-            return goal.place, goal.yaw
-        return found[:2], float(found[2])
 
     def _arrived(self, goal: GoalEstimate, distance: float, yaw: float | None,
                  estimate: Estimate, now: float) -> dict[str, Any] | None:
@@ -309,7 +294,7 @@ class Pilot:
 
     @property
     def _look_speed(self) -> float:
-        return 0.6 * self.config.limits.max_w * self._look_turn
+        return self.config.look_speed * self._look_turn
 
     def _look_round(self, goal: GoalEstimate, now: float) -> bool:
         """Forget where a picture was thought to be and begin a whole turn to see it anew.
@@ -321,7 +306,7 @@ class Pilot:
         self._looked_round += 1
         goal.refute()
         self._facing_since = self._uncertain_since = None
-        self._look_until = now + 2 * math.pi / abs(self._look_speed)
+        self._look_until = now + self.config.look_all_round_s
         return True
 
     def _lost(self, goal: GoalEstimate, now: float) -> bool:
@@ -332,24 +317,27 @@ class Pilot:
             self._uncertain_since = now
         return now - self._uncertain_since > self.config.lost_after_s
 
-    def _situation(self, estimate: Estimate, place: Floats, now: float) -> Situation:
+    def _situation(self, estimate: Estimate, to: Destination, now: float) -> Situation:
         config = self.config
         if config.use_memory and now - self._way_at > config.cost_to_go_period_s:
-            self._way, self._target = self._way_to(place, estimate, now)
+            self._way, self._target = self._way_to(to, estimate, now)
             self._way_at = now
-        self.target = place = place if self._target is None else self._target
+        assert to.place is not None
+        self.target = place = to.place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
         return Situation(estimate.pose, place, obstacles,
                          self._way if config.use_memory else None, self._last_action)
 
-    def _way_to(self, place: Floats, estimate: Estimate, now: float
+    def _way_to(self, to: Destination, estimate: Estimate, now: float
                 ) -> tuple[CostToGo, Floats | None]:
         """The way through what is known of space, and the place it leads to if not the goal."""
+        place = to.place
+        assert place is not None
         if self.wayfinder is None:
             return self.memory.cost_to_go(place), None
         driven = self.wayfinder.ways_about(estimate.pose, now)
-        target = None
-        if not self.memory.covers(place):
+        target = to.via
+        if target is None and not self.memory.covers(place):
             target = self.wayfinder.next_place(place, now)
         if target is None or not self.memory.covers(target):
             return self.memory.cost_to_go(place, driven), None

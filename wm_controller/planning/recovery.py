@@ -3,7 +3,6 @@
 """Notice being held up, and choose what to do where no candidate is left."""
 
 from collections import deque
-import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import PilotConfig
-from wm_controller.planning.objectives import Situation
 from wm_controller.safety.geometry import integrate
 
 Floats = NDArray[np.float64]
@@ -70,16 +68,6 @@ class StallDetector:
             return False
         self._since = np.inf
         return True
-
-
-def along_way(situation: Situation) -> Floats:
-    """Return the robot's pose (3,) in odom, turned to where its way leads on."""
-    x, y = situation.goal - situation.pose[:2]
-    heading = math.atan2(y, x)
-    if situation.way is not None:
-        known = float(situation.way.heading(situation.pose[:2]))
-        heading = known if math.isfinite(known) else heading
-    return np.array([*situation.pose[:2], heading])
 
 
 def held_up_by(way: int, bearings: Floats, clearance: Floats, reach: float

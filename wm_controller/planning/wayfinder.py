@@ -14,18 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 import torch
 from torch import nn, Tensor
 
+from wm_controller.errors import InputError
 from wm_controller.memory.map_file import load_map, save_map
 from wm_controller.memory.place_map import PlaceMap
 from wm_controller.memory.steady_odometry import SteadyOdometry
+from wm_controller.memory.trail import AlongTrail
 from wm_controller.memory.ways import Reach
 from wm_controller.planning.estimator import Estimate
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.compass import heading_of
 from wm_controller.world_model.goal_pose import GoalPoseHead
+from wm_controller.world_model.pixels import in_light_of
 
 Floats = NDArray[np.float64]
 
+END = 0.6  # m before it, from where the end of a route is all that is left
+WALLS_SURE = 0.08  # rad: by more in doubt, walls do not turn a map
 WALLS_KNOWN = 0.03  # rad: no better than that, walls hold the heading
 
 
@@ -35,6 +40,7 @@ class WayfinderConfig:
 
     about: float = 14.0  # from the robot, within which ways are told
     ahead: float = 6.0  # along the route, of a goal too far away for the memory of space
+    along: float = 2.5  # a taught route, where to head for
     held_up: float = 0.45  # ahead of the robot, what holds it up stands
     held_up_within: float = 0.3
     anew_s: float = 2.0  # after which a route is computed anew
@@ -65,6 +71,7 @@ class Wayfinder:
         self._reach: Reach | None = None
         self._reach_of: tuple[float, float] | None = None
         self._reach_at = -math.inf
+        self._along, self._backwards = AlongTrail(), False
         self.route: list[int] = []  # places that lie ahead, for people to see
 
     @property
@@ -73,7 +80,11 @@ class Wayfinder:
         return self._compass is not None
 
     def save(self, path: Path) -> int:
-        """Write the map to a file, whole or not at all; how many places. Raises InputError."""
+        """Write the map to a file, whole or not at all; how many places. Raises InputError.
+
+        What was driven until it is written first is the route that `repeat` drives along.
+        """
+        self.map.end_trail()
         save_map(path, self.map, self._digest)
         return len(self.map.places)
 
@@ -159,7 +170,8 @@ class Wayfinder:
             estimate.stamp, self.odometry.pose, estimate.trace.latent[0].double().numpy(),
             lambda: self._compressed(estimate.pixels),
             compare if self._head is not None else None,
-            math.inf if self.odometry.walls is None else max(self.odometry.sigma, WALLS_KNOWN))
+            math.inf if self.odometry.walls is None else max(self.odometry.sigma, WALLS_KNOWN),
+            self.odometry.walls if self.odometry.walls_sigma < WALLS_SURE else None)
 
     def _compressed(self, pixels: Tensor) -> bytes:
         image = pixels[0].numpy()[..., ::-1]
@@ -175,6 +187,7 @@ class Wayfinder:
         """
         height, width = pixels.shape[1:3]
         there = torch.from_numpy(np.stack([_restored(each, height, width) for each in pictures]))
+        there = in_light_of(pixels, there)
         here = pixels.expand(len(there), -1, -1, -1)
         seen, scale = self._told(here, there)
         back, back_scale = self._told(there, here)
@@ -232,6 +245,37 @@ class Wayfinder:
         if ahead == 0:
             return None
         return self.in_odom(np.array([*places[ahead], 0.0]))[:2]
+
+    def route_taught(self) -> tuple[int, float]:
+        """How many places, and m, the taught route has. Raises InputError where there is none."""
+        if not self.map.route:
+            raise InputError('no route was taught: forget the places, drive the route by hand '
+                             'from its start to its end, then remember it')
+        line = self.map.places.poses[self.map.route, :2]
+        return len(line), float(np.hypot(*np.diff(line, axis=0).T).sum())
+
+    def repeat(self, backwards: bool = False) -> None:
+        """Begin to follow the taught route from wherever the robot is on it.
+
+        Raises InputError where there is none.
+        """
+        self.route_taught()
+        self._along, self._backwards = AlongTrail(), backwards
+
+    def along_route(self, pose: ArrayLike) -> tuple[Floats, Floats, bool] | None:
+        """Where the taught route leads from a pose (3,) in odom, and where it ends.
+
+        The point (2,) in odom to head for, the last one, and whether only that is left. None
+        while it is not known where on the map the robot is.
+        """
+        trail = self.map.route[::-1] if self._backwards else self.map.route
+        if not (self.map.located and trail):
+            return None
+        line = self.map.places.poses[trail, :2]
+        ahead, left, first = self._along.follow(line, self.on_map(pose)[:2], self.config.along)
+        self.route = trail[first:]
+        ahead, end = self.in_odom(np.pad([ahead, line[-1]], ((0, 0), (0, 1))))[:, :2]
+        return ahead, end, left < END
 
     def _reach_to(self, goal: Floats, now: float) -> Reach | None:
         on_map = self.on_map(np.array([*goal, 0.0]))[:2]

@@ -54,7 +54,8 @@ class Room:
     Everything about a room, in metres in the world frame, whose origin is the floor's middle.
 
     `bounds` is the inside of the outer walls (x0, y0, x1, y1). `walls` holds outer walls, inner
-    walls and lintels; `furniture` the solids of all pieces, `kinds` the names of the pieces.
+    walls and lintels; `furniture` the solids of all pieces, `kinds` the names of the pieces and
+    `parts` how many solids each of them has, in the same order.
     """
 
     seed: int
@@ -64,6 +65,7 @@ class Room:
     walls: tuple[Solid, ...]
     furniture: tuple[Solid, ...]
     kinds: tuple[str, ...]
+    parts: tuple[int, ...]
     doors: tuple[Door, ...]
     panels: tuple[Panel, ...]
     people: tuple[Person, ...]

@@ -50,7 +50,7 @@ def _draw(rng: np.random.Generator, seed: int, family: str) -> Room:
     bounds = (-w / 2, -h / 2, w / 2, h / 2)
     materials = draw_materials(rng, family)
     walls = _raise_walls(rng, plan, materials)
-    furniture, kinds = _furnish(rng, family, plan, bounds, walls, materials)
+    furniture, kinds, parts = _furnish(rng, family, plan, bounds, walls, materials)
     doors = tuple(
         Door(d.x - w / 2, d.y - h / 2, d.width, d.along_x, d.thickness) for d in plan.doors
     )
@@ -59,7 +59,7 @@ def _draw(rng: np.random.Generator, seed: int, family: str) -> Room:
     )
     return Room(
         seed=seed, family=family, layout=plan.layout, bounds=bounds, walls=walls,
-        furniture=furniture, kinds=kinds, doors=doors,
+        furniture=furniture, kinds=kinds, parts=parts, doors=doors,
         panels=_hang_pictures(rng, walls, bounds, materials), people=(),
         lights=draw_lights(rng, rooms, WALL_HEIGHT), materials=materials,
     )
@@ -111,6 +111,7 @@ def _furnish(rng, family: str, plan: FloorPlan, bounds: Bounds, walls, materials
     standing = [w for w in walls if w.bottom < ROBOT_HEIGHT]
     kept: list[Solid] = []
     kinds: list[str] = []
+    parts: list[int] = []
     start = rasterise(bounds, Footprints(standing), 0.1).main_part(PASSAGE_RADIUS)[0].sum()
     for _ in range(wanted * 6):
         if len(kinds) == wanted:
@@ -138,7 +139,8 @@ def _furnish(rng, family: str, plan: FloorPlan, bounds: Bounds, walls, materials
             continue
         kept += solids
         kinds.append(piece.kind)
-    return tuple(kept), tuple(kinds)
+        parts.append(len(solids))
+    return tuple(kept), tuple(kinds), tuple(parts)
 
 
 def _inside(own: Footprints, kept: list[Solid], reach: float) -> bool:

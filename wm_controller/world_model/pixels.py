@@ -7,6 +7,18 @@ from torch import nn, Tensor
 
 from wm_controller.world_model.spec import ModelSpec
 
+GAIN = (0.5, 2.0)  # by which light may be made up for
+
+
+def in_light_of(view: Tensor, pictures: Tensor) -> Tensor:
+    """Return pictures (B, H, W, 3), RGB 0..255, as bright in each colour as a view (1, H, W, 3).
+
+    A network that compares pictures taken within minutes never learned that light changes.
+    """
+    wanted, found = (each.float().mean((1, 2), keepdim=True) for each in (view, pictures))
+    gain = (wanted / found.clamp_min(1.0)).clamp(*GAIN)
+    return (pictures * gain).round().clamp(0, 255).to(pictures.dtype)
+
 
 class PixelScale(nn.Module):
     """Mean and scale of red, green and blue; no part of a bundle's weights, but of its spec."""
