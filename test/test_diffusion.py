@@ -18,7 +18,12 @@ from wm_controller.evaluation.bands_study import Extent, Row, run_bands_study
 from wm_controller.evaluation.diffusion import PolicyShape, signal_kept
 from wm_controller.evaluation.diffusion_data import PICTURE_STEPS, Ways
 from wm_controller.evaluation.diffusion_file import load_rival
-from wm_controller.evaluation.diffusion_policy import DiffusionDriver, DRAWN
+from wm_controller.evaluation.diffusion_policy import (
+    BACK_M_S,
+    DiffusionDriver,
+    DRAWN,
+    TURN_RAD_S,
+)
 from wm_controller.evaluation.diffusion_training import RivalOptions, train_rival
 from wm_controller.evaluation.runner import Job, run_jobs
 from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
@@ -32,7 +37,7 @@ SHAPE = PolicyShape(token=32, width=64, condition=32, blocks=2)
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp('data') / 'drawn.h5', episodes=8, truth=True)
+    return write_dataset(tmp_path_factory.mktemp('data') / 'drawn.h5', episodes=40)
 
 
 @pytest.fixture(scope='module')
@@ -97,7 +102,7 @@ def test_goals_lie_ahead_in_the_same_drive_at_all_distances(data):
 def test_it_learns_what_leads_to_a_goal(data, eyes, rival):
     said = load_rival(rival).training
     error = said['action_error']
-    assert error['place_given'] < 0.9 * error['place_masked']
+    assert error['place_given'] < 0.95 * error['place_masked']
     assert said['chunks'] == 600 * 64 and said['seed'] == 0
 
 
@@ -169,6 +174,22 @@ def test_pictures_need_no_odometry(rival):
     policy.set_goal(ImageGoal(draw(np.array([1.0, 0.0, 0.0]))))
     policy.observe(Observation(1.0, draw(np.zeros(3))))
     assert policy.plan(1.0, 0.1).state in ('planning', 'reached')
+
+
+def test_it_frees_itself_where_something_holds_it(rival):
+    policy, here = driver(rival), np.zeros(3)
+    policy.set_goal(PoseGoal(3.0, 0.0))
+    plans = []
+    for step in range(60):
+        policy.observe(Observation(100.0 + 0.1 * step, draw(here), here))
+        plans.append(policy.plan(100.0 + 0.1 * step, 0.1))
+    back = [step for step, plan in enumerate(plans) if plan.v == -BACK_M_S and plan.w == 0.0]
+    assert 15 <= back[0] <= 17 and back[9] == back[0] + 9
+    turn = plans[back[0] + 12]
+    assert turn.v == 0.0 and abs(turn.w) == TURN_RAD_S
+    after = plans[back[0] + 19:back[0] + 30]
+    assert all(len(plan.path) > 1 for plan in after)  # it goes on by itself
+    assert any(step > back[0] + 30 for step in back)  # and tries again
 
 
 @pytest.mark.parametrize('goal', ['pose', 'image'])

@@ -48,7 +48,7 @@ def rival(
                            threads=threads, restart=restart, features=features)
     with progress_to('looking') as move:
         def report(state: Any, fraction: float, terms: Mapping[str, float]) -> None:
-            move(fraction, f'rival  {terms["noise"]:.3f}')
+            move(fraction, f'rival  {terms["actions"]:.3f}')
 
         record = train_rival(data, options, report, move)
     emit({'rival': str(out), **record}, as_json, _table)

@@ -35,9 +35,9 @@ class PolicyShape:
     chunk: int = 8
     steps: int = 10
     token: int = 128
-    width: int = 384
-    condition: int = 256
-    blocks: int = 3
+    width: int = 256
+    condition: int = 192
+    blocks: int = 2
 
 
 class Eyes(nn.Module):
@@ -120,9 +120,14 @@ class DiffusionPolicy(nn.Module):
         return self.far(condition)[:, 0].float()
 
     def noised(self, actions: Tensor, noise: Tensor, step: Tensor) -> Tensor:
-        """Actions (B, T, 2) after `step` (B,) of the steps that turn them into noise."""
+        """Actions (B, T, 2) after `step` (B,), from 0, of the steps that turn them into noise."""
         kept = self.kept[step].view(-1, 1, 1)
         return kept.sqrt() * actions + (1 - kept).sqrt() * noise
+
+    def expected(self, condition: Tensor, generator: torch.Generator) -> Tensor:
+        """Mean (B, T, 2) of the normalised actions that conditions (B, K) lead one to expect."""
+        noise = torch.randn(len(condition), self.shape.chunk, 2, generator=generator)
+        return self.denoiser(noise, torch.full((len(noise),), self.shape.steps - 1), condition)
 
     @torch.no_grad()
     def draw(self, condition: Tensor, unguided: Tensor, guidance: float,
@@ -136,13 +141,13 @@ class DiffusionPolicy(nn.Module):
         x = torch.randn(count, self.shape.chunk, 2, generator=generator)
         for step in reversed(range(self.shape.steps)):
             at = torch.full((count,), step)
-            noise = self.denoiser(x, at, condition)
+            clean = self.denoiser(x, at, condition)
             if guidance != 1.0:
                 free = self.denoiser(x, at, unguided)
-                noise = free + guidance * (noise - free)
+                clean = free + guidance * (clean - free)
+            clean = clean.clamp(-1, 1)
             kept = self.kept[step]
             before = self.kept[step - 1] if step else torch.ones(())
-            clean = ((x - (1 - kept).sqrt() * noise) / kept.sqrt()).clamp(-1, 1)
             share = kept / before
             mean = (before.sqrt() * (1 - share) * clean
                     + share.sqrt() * (1 - before) * x) / (1 - kept)
@@ -152,7 +157,11 @@ class DiffusionPolicy(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Tells the noise in noised actions: residual blocks, each modulated by the condition."""
+    """Tells what actions were before they were noised: residual blocks, modulated by a condition.
+
+    The actions and not the noise, as in NoMaD: where hardly anything but noise is left, the noise
+    tells nothing of them, and its errors are blown up.
+    """
 
     def __init__(self, shape: PolicyShape) -> None:
         super().__init__()
@@ -164,7 +173,7 @@ class Denoiser(nn.Module):
                                    nn.Linear(shape.width, 2 * shape.chunk))
 
     def forward(self, actions: Tensor, step: Tensor, condition: Tensor) -> Tensor:
-        """Noise (B, T, 2) in actions (B, T, 2) after `step` (B,) noising steps."""
+        """Actions (B, T, 2) that became these (B, T, 2) in `step` (B,) noising steps and one."""
         about = nn.functional.silu(condition + self.step(step))
         x = self.enter(actions.flatten(1))
         for block in self.blocks:

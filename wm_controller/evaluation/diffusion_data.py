@@ -33,6 +33,7 @@ STRANGE_SHARE = 0.12  # of them with a picture of another drive: it shows nothin
 PICTURE_M, PICTURE_STEPS = 4.0, 75  # goal pictures are no further away
 PLACE_M, PLACE_STEPS = 9.0, 150  # nor are places
 IN_SIGHT, IN_SIGHT_SHARE = 0.8, 0.8  # rad; so many pictures show, if they can, what is in view
+FULL_SPEED_M = 0.1  # in a step
 DRAWS = 24  # rows that a goal is chosen from
 DETOUR = 0.7  # m of distance missed that one of detour is worth
 ENCODED_AT_ONCE = 128
@@ -74,6 +75,14 @@ class Ways:
         count = np.concatenate([[0], np.cumsum(bad)])
         rows = np.flatnonzero(np.arange(len(bad)) + chunk < self.stop)
         return rows[count[rows + chunk] == count[rows]]
+
+    def worth(self, here: NDArray[np.int64], goal: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How much is to be learned (B,) from drives to goals: much where they were fast.
+
+        Most drives in the data dawdle at times; a policy that clones all of them alike stands.
+        """
+        speed = (self.driven[goal] - self.driven[here]) / np.maximum(goal - here, 1)
+        return np.asarray(np.clip(speed / FULL_SPEED_M, 0.05, 1.0) ** 2)
 
     def goals(self, here: NDArray[np.int64], most_m: float, most_steps: int,
               rng: np.random.Generator, in_sight: float = 0.0) -> NDArray[np.int64]:

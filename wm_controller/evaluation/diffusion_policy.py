@@ -16,13 +16,16 @@ from wm_controller.evaluation.baselines import ARRIVED_M
 from wm_controller.evaluation.diffusion_file import Rival
 from wm_controller.planning.config import RobotLimits
 from wm_controller.planning.contract import Goal, ImageGoal, Observation, Plan, PoseGoal
-from wm_controller.safety.geometry import chained, compose, integrate, to_child
+from wm_controller.safety.geometry import chained, compose, integrate, relative, to_child
 
 DRAWN = 16  # chunks; the one that is most like all others is driven
 GUIDANCE = 1.0
 REACHED_STEPS = 3.0  # to the goal picture, as NoMaD's; so often in a row, and it is reached
 REACHED_FRAMES = 2
 KEPT_FRAMES = 32
+STUCK_S, STUCK_M, STUCK_RAD = 1.5, 0.05, 0.1  # no further in this time: it is stuck
+BACK_S, BACK_M_S = 1.0, 0.15  # then it backs off and turns to a side drawn, before it goes on
+TURN_S, TURN_RAD_S = 0.7, 1.0
 
 
 class DiffusionDriver:
@@ -40,6 +43,7 @@ class DiffusionDriver:
         self._pixels: Tensor | None = None
         self._pose: np.ndarray | None = None
         self._generator = torch.Generator().manual_seed(self._seed)
+        self._rng = np.random.default_rng([self._seed, 71])
         self.set_goal(None)
 
     def set_goal(self, goal: Goal | None) -> None:
@@ -47,6 +51,8 @@ class DiffusionDriver:
         self._goal = goal
         self._picture = self._fitted(goal.image) if isinstance(goal, ImageGoal) else None
         self._near = 0  # frames in a row that look as if the picture was reached
+        self._moved: tuple[float, np.ndarray] | None = None
+        self._freeing_since, self._side = -math.inf, 1.0
 
     def observe(self, observation: Observation) -> None:
         """Encode a frame; keep it for as long as it is context."""
@@ -69,6 +75,9 @@ class DiffusionDriver:
         condition = policy.condition(latents, token)
         if self._arrived(condition, left_m):
             return self._standing('reached', left_m)
+        freeing = self._freeing()
+        if freeing is not None:
+            return Plan(self._stamp, *freeing, state='planning', goal_distance=left_m)
         unguided = policy.condition(latents, policy.token_of_nowhere(1))
         chunks = policy.draw(condition.expand(DRAWN, -1), unguided.expand(DRAWN, -1), GUIDANCE,
                              self._generator)
@@ -105,6 +114,32 @@ class DiffusionDriver:
             steps = math.expm1(float(self._rival.policy.log_steps(condition)))
             self._near = self._near + 1 if steps <= REACHED_STEPS else 0
         return self._near >= REACHED_FRAMES
+
+    def _freeing(self) -> tuple[float, float] | None:
+        """Command (m/s, rad/s) that frees a robot that does not get on; None where it does.
+
+        What is near and out of view stops it, behind the guard, and no drive in the data was ever
+        held so: the policy would push for ever. The other planners back off too.
+        """
+        since = self._stamp - self._freeing_since
+        if since < BACK_S:
+            return -min(BACK_M_S, -self._limits.min_v), 0.0
+        if since < BACK_S + TURN_S:
+            return 0.0, self._side * min(TURN_RAD_S, self._limits.max_w)
+        if self._pose is None:
+            return None
+        if self._moved is None or self._got_on(self._moved[1], self._pose):
+            self._moved = (self._stamp, self._pose)
+        elif self._stamp - self._moved[0] > STUCK_S:
+            self._freeing_since, self._moved = self._stamp, None
+            self._side = float(self._rng.choice([-1.0, 1.0]))
+            return self._freeing()
+        return None
+
+    @staticmethod
+    def _got_on(before: np.ndarray, pose: np.ndarray) -> bool:
+        moved = relative(before, pose)
+        return bool(np.hypot(*moved[:2]) > STUCK_M or abs(moved[2]) > STUCK_RAD)
 
     def _context(self) -> Tensor:
         """Frames (1, C, E) a step apart, oldest first; the first stands for those before it."""

@@ -33,7 +33,8 @@ from wm_controller.world_model.precision import bfloat16_pays
 from wm_controller.world_model.recordings import check_fit
 
 PICTURES, PLACES = 0.45, 0.3  # share of a batch with such a goal; the goal of the others is masked
-NOISES = 4  # draws of noise for each chunk: a context costs more than the denoiser
+CHOSEN_FROM = 4  # drives to places, by what is to be learned from them
+NOISES = 2  # draws of noise for each chunk: its context is made once
 STEPS_WEIGHT = 0.1
 MIRRORED_ACTION = np.array([1.0, -1.0])
 JUDGED = 1024  # held-out chunks of each kind of goal
@@ -62,6 +63,10 @@ class Lessons:
         last = ways.drive[-1] + 1
         cut = last - max(1, round(held_out * last)) if last > 1 else last
         rows, paired = ways.lessons(shape.chunk), ways.drive[seen.here.numpy()]
+        here, shown = seen.here.numpy(), seen.goal.numpy()
+        worth = ways.worth(here, np.maximum(shown, here))
+        worth[shown < 0] = worth[shown >= 0].mean() if (shown >= 0).any() else 1.0
+        self._worth = worth
         self._rows = [rows[ways.drive[rows] < cut], rows[ways.drive[rows] >= cut]]
         self._pairs = [np.flatnonzero(paired < cut), np.flatnonzero(paired >= cut)]
         if not len(self._rows[0]) or not len(self._pairs[0]):
@@ -77,11 +82,14 @@ class Lessons:
         of elsewhere.
         """
         ways, seen = self._ways, self._seen
-        pairs = rng.choice(self._pairs[held_out], pictures)
-        rows = rng.choice(self._rows[held_out], places + masked)
+        pairs = _chosen(self._pairs[held_out], self._worth[self._pairs[held_out]], pictures, rng)
+        known = rng.choice(self._rows[held_out], CHOSEN_FROM * places)
+        goal = ways.goals(known, PLACE_M, PLACE_STEPS, rng)
+        towards = _chosen(np.arange(len(known)), ways.worth(known, goal), places, rng)
+        goal = goal[towards]
+        rows = np.concatenate([known[towards], rng.choice(self._rows[held_out], masked)])
         here = np.concatenate([seen.here.numpy()[pairs], rows])
         mirrored = np.concatenate([seen.mirrored.numpy()[pairs], rng.random(len(rows)) < 0.5])
-        goal = ways.goals(rows[:places], PLACE_M, PLACE_STEPS, rng)
         place = relative(ways.pose[rows[:places]], ways.pose[goal])[:, :2]
         steps = np.full(len(here), np.nan)
         shown = seen.goal.numpy()[pairs]
@@ -123,7 +131,7 @@ class RivalPart:
         return (batch['actions'] / self.policy.action_scale).clamp(-1, 1)
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Batch]:
-        """Squared error of the noise, and Huber loss of the logarithm of the steps to the goal."""
+        """Squared error of the actions; Huber loss of the logarithm of the steps to the goal."""
         actions = self.normalised(batch).repeat_interleave(NOISES, 0)
         noise = torch.randn(actions.shape, generator=generator)
         step = torch.randint(self.policy.shape.steps, (len(actions),), generator=generator)
@@ -134,13 +142,13 @@ class RivalPart:
             far = self.policy.log_steps(condition)
         # A picture of elsewhere is as far as any can be.
         wanted = torch.log1p(batch['steps'].clamp_max(2.0 * PLACE_STEPS))
-        terms = {'noise': (told - noise).pow(2).mean(), 'steps': losses.smooth_l1(far, wanted)}
-        total = terms['noise'] + STEPS_WEIGHT * terms['steps']
+        terms = {'actions': (told - actions).pow(2).mean(), 'steps': losses.smooth_l1(far, wanted)}
+        total = terms['actions'] + STEPS_WEIGHT * terms['steps']
         return total, {name: term.detach() for name, term in terms.items()}
 
     @torch.no_grad()
     def figures(self, lessons: Lessons) -> dict[str, Any]:
-        """Of held-out drives: error of a chunk drawn, with the goal and masked, and of the steps.
+        """Of held-out drives: errors of expected chunks, goal given and masked; of the steps.
 
         Errors are mean distances of normalised actions; that of the mean action is beside them.
         """
@@ -150,8 +158,7 @@ class RivalPart:
         given, free = self.conditions(batch), self.conditions(batch, masked=True)
         kinds = {'picture': slice(0, JUDGED), 'place': slice(JUDGED, 2 * JUDGED)}
         for name, condition in (('given', given), ('masked', free)):
-            drawn = self.policy.draw(condition, free, 1.0, generator)
-            error = (drawn - actions).norm(dim=-1).mean(-1)
+            error = (self.policy.expected(condition, generator) - actions).norm(dim=-1).mean(-1)
             for kind, rows in kinds.items():
                 found[f'{kind}_{name}'] = round(float(error[rows].mean()), 4)
         still = (actions - actions.mean((0, 1))).norm(dim=-1).mean()
@@ -234,6 +241,16 @@ def _train(part: RivalPart, lessons: Lessons, options: RivalOptions, identity: d
     part.module.eval()
     keep()
     return progress, terms
+
+
+def _chosen(values: NDArray[Any], weight: NDArray[Any], count: int, rng: np.random.Generator
+            ) -> NDArray[Any]:
+    """Draw `count` of the values (N,) in proportion to their weights (N,)."""
+    if not count:
+        return values[:0]
+    share = np.cumsum(weight)
+    return values[np.searchsorted(share, rng.random(count) * share[-1], side='right').clip(
+        max=len(values) - 1)]
 
 
 def _tensor(values: NDArray[Any]) -> Tensor:
