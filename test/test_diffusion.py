@@ -247,3 +247,6 @@ def test_files_of_the_wrong_kind_are_refused_both_ways(data, eyes, rival, tmp_pa
     mute = write_dataset(tmp_path / 'mute.h5', episodes=2, commands=False)
     with pytest.raises(InputError, match='commands'):
         train_rival([mute], options(eyes, tmp_path / 'x.safetensors'), quiet)
+    single = write_dataset(tmp_path / 'single.h5', episodes=1)
+    with pytest.raises(InputError, match='more data'):
+        train_rival([single], options(eyes, tmp_path / 'x.safetensors'), quiet)

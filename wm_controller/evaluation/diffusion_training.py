@@ -58,10 +58,10 @@ class Lessons:
     """Draws batches: chunks of commands, the frames before them and what they led to."""
 
     def __init__(self, ways: Ways, seen: Seen, shape: PolicyShape, held_out: float) -> None:
-        """`held_out`: share of the drives, the last ones, that `drawn` takes where it is asked."""
+        """`held_out`: share of the drives, the last ones, that `draw` takes where it is asked."""
         self._ways, self._seen, self._shape = ways, seen, shape
         last = ways.drive[-1] + 1
-        cut = last - max(1, round(held_out * last)) if last > 1 else last
+        cut = last - max(1, round(held_out * last))
         rows, paired = ways.lessons(shape.chunk), ways.drive[seen.here.numpy()]
         here, shown = seen.here.numpy(), seen.goal.numpy()
         worth = ways.worth(here, np.maximum(shown, here))
@@ -69,9 +69,9 @@ class Lessons:
         self._worth = worth
         self._rows = [rows[ways.drive[rows] < cut], rows[ways.drive[rows] >= cut]]
         self._pairs = [np.flatnonzero(paired < cut), np.flatnonzero(paired >= cut)]
-        if not len(self._rows[0]) or not len(self._pairs[0]):
-            raise InputError('all drives but those held out touched something or have no '
-                             'commands: a policy needs more data')
+        if not all(len(each) for each in (*self._rows, *self._pairs)):
+            raise InputError('too few drives with odometry and commands that touch nothing, to '
+                             'train on some and hold out others: give more data')
 
     def draw(self, pictures: int, places: int, masked: int, rng: np.random.Generator,
              held_out: bool = False) -> Batch:
