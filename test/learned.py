@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A tiny untrained bundle, with a decoder, for tests of what is done with one."""
+"""Tiny untrained bundles, for tests of what is done with one."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,20 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def with_decoder(path, channels=(4, 16, 8)):
-    """Save it and return its path."""
+    """Save one with a decoder and return its path."""
+    return _untrained(path, decoder_channels=channels)
+
+
+def with_comparison(path, channels=(8, 8, 8)):
+    """Save one that compares goal pictures and return its path."""
+    return _untrained(path, goal_channels=channels)
+
+
+def _untrained(path, **architecture):
     torch.manual_seed(0)
     model = WorldModel(ModelSpec(
         clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()),
-        architecture=replace(TINY, decoder_channels=channels))).eval()
+        architecture=replace(TINY, **architecture))).eval()
     save_bundle(path, model, gates={'passed': True}, training={},
                 energy_quantiles=tuple(np.linspace(0, 4, 101)))
     return path

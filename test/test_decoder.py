@@ -182,7 +182,7 @@ def test_the_command_trains_model_and_decoder_and_resumes_in_the_second(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, '_iterate', stop)
+        patch.setattr(module, 'iterate', stop)
         assert wm(arguments) == 130
     model = weights(output)
     assert load_bundle(output).model.decoder is None

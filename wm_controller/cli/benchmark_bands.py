@@ -20,6 +20,8 @@ def bands(
     only: Annotated[list[str] | None, typer.Option(
         metavar='ROW', help='PLANNER[:image][:camera][:-PART], as hierarchical:camera:-places; '
         'may be repeated. Default: rivals, flat, hierarchical with and without laser.')] = None,
+    rival: Annotated[Path | None, typer.Option(
+        help='Diffusion policy (`wm benchmark rival`): its rows are driven too.')] = None,
     band: Annotated[list[str] | None, typer.Option(
         help='near (2-4 m), mid (4-8 m), far (8-16 m); may be repeated. Default: all.')] = None,
     episodes: Annotated[int, typer.Option(help='Drives of each seed and band.')] = 100,
@@ -31,10 +33,10 @@ def bands(
     from wm_controller.evaluation.bands_study import DEFAULT, Extent, NAMES, run_bands_study
 
     extent = Extent(episodes, tuple(range(seeds)), tuple(band or NAMES), workers)
-    names = only or list(DEFAULT)
+    names = only or [*DEFAULT, *(('diffusion', 'diffusion:image') if rival else ())]
     total = len(names) * len(extent.bands) * seeds * episodes
     with progress('driving', total=total) as advance:
-        result = run_bands_study(model, names, extent, out, advance)
+        result = run_bands_study(model, names, extent, out, advance, rival)
     emit(result, as_json, _table)
 
 

@@ -20,13 +20,14 @@ from wm_controller.planning.ablations import PARTS
 @reports_errors
 def evaluate(
     model: str | None = typer.Argument(
-        None, help='Bundle file, or the name of a shipped one. Baselines need none.'
+        None, help='Bundle file, or the name of a shipped one; for --planner diffusion what '
+        '`wm benchmark rival` made. Baselines need none.'
     ),
     episodes: int = typer.Option(100, help='Drives to attempt.', min=1),
     seed: int = typer.Option(0, help='Of rooms, starts, goals and all noise.', min=0),
     planner: str = typer.Option(
         'flat', help='hierarchical, flat, straight (at the goal), random, dynamic-window (on the '
-        'laser), or oracle (true map).'
+        'laser), diffusion (a policy that imagines nothing), or oracle (true map).'
     ),
     goal: str = typer.Option(
         'pose', help='pose, image (in sight, up to 3 m; see --teach), or '

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from wm_controller.errors import InputError
+from wm_controller.evaluation.diffusion_file import load_rival
 from wm_controller.evaluation.metrics import per_100m, summarise, wilson_interval
 from wm_controller.evaluation.recorder import Keep
-from wm_controller.evaluation.runner import BASELINES, Job, run_jobs
+from wm_controller.evaluation.runner import BASELINES, DIFFUSION, Job, PLANNERS, run_jobs
 from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
 from wm_controller.files import write_whole
 from wm_controller.planning.ablations import PARTS
@@ -45,12 +46,14 @@ class Row:
         planner, *rest = name.split(':')
         parts = tuple(each[1:] for each in rest if each.startswith(WITHOUT))
         others = [each for each in rest if not each.startswith(WITHOUT)]
-        if planner not in ('hierarchical', 'flat', *BASELINES) or (
+        if planner not in PLANNERS or (
                 set(others) - {'image', 'camera'} or set(parts) - set(PARTS)):
             raise InputError(f'row {name!r}: PLANNER, then any of :image, :camera and '
                              f':-PART, PART one of {", ".join(PARTS)}')
         if planner in BASELINES and (parts or 'camera' in others):
             raise InputError(f'row {name!r}: {planner} has no camera and no parts')
+        if planner == DIFFUSION and parts:
+            raise InputError(f'row {name!r}: {planner} has no parts')
         return cls(planner, 'image' if 'image' in others else 'pose', 'camera' not in others,
                    parts)
 
@@ -85,21 +88,31 @@ class Extent:
 
 
 def run_bands_study(model: Path, names: Sequence[str], extent: Extent, out: Path,
-                    on_done: Callable[[], None]) -> dict[str, Any]:
-    """Drive what is not in `out` yet; return a row for each name, a cell for each band."""
+                    on_done: Callable[[], None], rival: Path | None = None) -> dict[str, Any]:
+    """Drive what is not in `out` yet; return a row for each name, a cell for each band.
+
+    `rival`: file of the diffusion policy that rows of that name drive.
+    """
     rows = [Row.named(name) for name in names]
+    policy = None
+    if any(row.planner == DIFFUSION for row in rows):
+        if rival is None:
+            raise InputError('a row diffusion needs its policy: --rival FILE, as `wm benchmark '
+                             'rival` makes it')
+        policy = load_rival(rival)
     bundle = load_bundle(model)
     if any(row.planner == 'hierarchical' and 'upper-level' not in row.without for row in rows):
         upper_level(bundle)
     table: dict[str, dict[str, Any]] = {}
     for name, row in zip(names, rows):
         table[name] = {}
-        digest = None if row.planner in BASELINES else bundle.digest
+        driven = policy if policy and row.planner == DIFFUSION else bundle
+        digest = None if row.planner in BASELINES else driven.digest
         for band in extent.bands:
             cells = []
             for seed in extent.seeds:
                 path = out / f'{name.replace(":", "_")}-{band}-{seed}.json'
-                cells.append(_cell(path, row.job(bundle.path, band, seed), extent, digest,
+                cells.append(_cell(path, row.job(driven.path, band, seed), extent, digest,
                                    on_done))
             table[name][band] = pooled(cells)
     return {'model_digest': bundle.digest, 'episodes': extent.episodes,

@@ -22,6 +22,7 @@ from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.tasks import make_task, TaskSpec
 
 if TYPE_CHECKING:
+    from wm_controller.evaluation.diffusion_file import Rival
     from wm_controller.evaluation.episodes import LoopSettings, PolicyFactory
     from wm_controller.evaluation.policy import Policy
     from wm_controller.evaluation.records import Task
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from wm_controller.world_model.bundle import Bundle
 
 BASELINES = ('straight', 'random', 'dynamic-window', 'oracle')
-PLANNERS = ('hierarchical', 'flat', *BASELINES)
+DIFFUSION = 'diffusion'  # a rival with a model of its own kind
+PLANNERS = ('hierarchical', 'flat', DIFFUSION, *BASELINES)
 # One thread each, or a plan's processor time would hide that it needs the whole machine.
 ONE_THREAD = {
     'OMP_NUM_THREADS': '1',
@@ -143,6 +145,8 @@ def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
                 *limits,
             )
         assert job.model is not None
+        if job.planner == DIFFUSION:
+            return make_diffusion_driver(job.model, settings.robot, task.seed)
         return make_pilot(job.model, job.planner, settings.robot, settings.scan, job.without)
 
     return build
@@ -200,6 +204,25 @@ def make_pilot(
     pilot = Pilot(_bundle(model), without(config, parts_left_out), clock=time.thread_time)
     pilot.warm_up()
     return pilot
+
+
+def make_diffusion_driver(model: Path, robot: RobotSpec, seed: int) -> Policy:
+    """Load a diffusion policy (once a process) and drive it within the robot's limits."""
+    from wm_controller.evaluation.diffusion_policy import DiffusionDriver
+    from wm_controller.planning.config import RobotLimits
+
+    limits = RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
+    return DiffusionDriver(_rival(model), limits, seed)
+
+
+@lru_cache(maxsize=2)
+def _rival(model: Path) -> Rival:
+    import torch
+
+    from wm_controller.evaluation.diffusion_file import load_rival
+
+    torch.set_num_threads(1)
+    return load_rival(model)
 
 
 @lru_cache(maxsize=2)

@@ -19,7 +19,7 @@ from wm_controller.evaluation.metrics import summarise
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, write_report
-from wm_controller.evaluation.runner import BASELINES, Job, PLANNERS, run_jobs
+from wm_controller.evaluation.runner import BASELINES, DIFFUSION, Job, PLANNERS, run_jobs
 from wm_controller.evaluation.tasks import room_of, TaskSpec
 from wm_controller.evaluation.video import write_video
 from wm_controller.planning.ablations import PARTS
@@ -55,9 +55,9 @@ class Study:
         unknown = [part for part in self.without if part not in PARTS]
         if unknown:
             raise InputError(f'--without {unknown[0]}: use {", ".join(PARTS)}')
-        if self.spec.goal_kind == 'route' and self.planner == 'flat':
+        if self.spec.goal_kind == 'route' and self.planner in ('flat', DIFFUSION):
             raise InputError(f'--goal route: {NO_PLACES}')
-        if self.without and self.planner in BASELINES:
+        if self.without and self.planner in (*BASELINES, DIFFUSION):
             raise InputError(f'--without: {self.planner} has no parts to be left out')
 
     @property
@@ -142,11 +142,19 @@ def _check_model(study: Study) -> tuple[str | None, Path | None]:
     """Load the bundle here once, so that a bad one is refused before any worker starts."""
     if study.planner in BASELINES:
         return None, None
+    if study.model is None and study.planner == DIFFUSION:
+        raise InputError('planner diffusion needs a policy: make one with `wm benchmark rival '
+                         'DATA -o FILE`, then wm evaluate FILE --planner diffusion')
     if study.model is None:
         raise InputError(
             f'planner {study.planner} needs a model: wm evaluate models/indoor.safetensors, or '
             'choose --planner straight, random or oracle'
         )
+    if study.planner == DIFFUSION:
+        from wm_controller.evaluation.diffusion_file import load_rival
+
+        rival = load_rival(study.model)
+        return rival.digest, rival.path
     from wm_controller.world_model.attach import upper_level
     from wm_controller.world_model.bundle import load_bundle
 

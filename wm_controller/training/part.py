@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import math
 from pathlib import Path
 import time
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,18 @@ Sampler = Callable[[int, torch.Generator], Batch]
 
 class NoData(InputError):
     """The data hold nothing that this part could be trained on."""
+
+
+class Learner(Protocol):
+    """What `iterate` needs to know of anything it trains; see `Part`."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802
+
+    @property
+    def module(self) -> nn.Module: ...
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Batch]: ...
 
 
 class Part(ABC):
@@ -152,7 +164,7 @@ def train_part(paths: list[Path], options: PartOptions, make: Maker, report: Rep
             path.unlink()
             raise
         part.module.train()
-        terms = _iterate(part, optimizer, sample, options, progress, report, keep)
+        terms = iterate(part, optimizer, sample, options, progress, report, keep)
         part.module.eval()
         record = _record(datasets, part, options, progress, terms)
         keep()
@@ -180,9 +192,9 @@ def _extra(datasets: list[Dataset], name: str) -> NDArray[Any]:
         (data.n_steps, 3), np.nan) for data in datasets])
 
 
-def _iterate(part: Part, optimizer: torch.optim.Optimizer, sample: Sampler,
-             options: PartOptions, progress: PartProgress, report: Report,
-             keep: Callable[[], None]) -> dict[str, float]:
+def iterate(part: Learner, optimizer: torch.optim.Optimizer, sample: Sampler,
+            options: PartOptions, progress: PartProgress, report: Report,
+            keep: Callable[[], None]) -> dict[str, float]:
     """Train to the end of the run; returns the loss terms, averaged over the last stretch."""
     device = next(part.module.parameters()).device
     last = kept = time.monotonic()

@@ -60,10 +60,11 @@ def round_weights(model: WorldModel) -> None:
     """
     with torch.no_grad():
         for value in model.state_dict().values():
-            value.copy_(_stored(value))
+            value.copy_(stored(value))
 
 
-def _stored(value: torch.Tensor) -> torch.Tensor:
+def stored(value: torch.Tensor) -> torch.Tensor:
+    """As a bundle holds it: in half precision."""
     return value.detach().clamp(-HALF_MAX, HALF_MAX).half()
 
 
@@ -76,7 +77,7 @@ def save_bundle(path: Path, model: WorldModel, *, gates: dict[str, Any], trainin
     path = Path(path)
     description = {'schema': SCHEMA, **model.spec.to_json(), 'gates': gates, 'training': training,
                    'energy_quantiles': list(energy_quantiles)}
-    weights = {name: _stored(value).cpu().contiguous()
+    weights = {name: stored(value).cpu().contiguous()
                for name, value in model.state_dict().items()}
     if energy is not None:
         description['energy'] = energy.to_json()
@@ -89,24 +90,29 @@ def save_bundle(path: Path, model: WorldModel, *, gates: dict[str, Any], trainin
 def load_bundle(path_or_name: str | Path, device: str = 'cpu') -> Bundle:
     """Load a bundle by path, or by the name of a shipped one; raises InputError in one line."""
     path = _resolve(path_or_name)
+    found, weights, digest = read_weights(path)
+    metadata = found.get(METADATA_KEY)
+    if metadata is None:
+        raise InputError(f'{path}: a .safetensors file, but not a model bundle of wm_controller; '
+                         'make one with `wm train`')
+    return _build(path, metadata, weights, digest, device)
+
+
+def read_weights(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor], str]:
+    """Metadata, float32 weights and SHA-256 of a .safetensors file; raises InputError."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f'{path}: larger than {MAX_BYTES >> 20} MiB, not a bundle of ours')
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         with safe_open(path, framework='pt') as file:
-            metadata = (file.metadata() or {}).get(METADATA_KEY)
             # A bundle is small: read whole, so that a truncated file shows here and not later.
-            weights = {name: file.get_tensor(name).float()
-                       for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {}), {name: file.get_tensor(name).float()
+                                                 for name in file.keys()}, digest  # noqa: SIM118
     except OSError as error:
         raise InputError(f'{path}: cannot be read ({error.strerror or error})') from error
     except SafetensorError as error:
         raise InputError(f'{path}: not a whole .safetensors file ({error}); '
                          'was it copied completely?') from error
-    if metadata is None:
-        raise InputError(f'{path}: a .safetensors file, but not a model bundle of wm_controller; '
-                         'make one with `wm train`')
-    return _build(path, metadata, weights, digest, device)
 
 
 def _build(path: Path, metadata: str, weights: dict[str, torch.Tensor], digest: str,

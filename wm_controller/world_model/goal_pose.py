@@ -47,11 +47,15 @@ class GoalPoseHead(nn.Module):
             nn.Linear(last * GRID[0] * GRID[1], hidden), nn.LayerNorm(hidden), nn.SiLU(),
             nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, OUTPUTS))
 
+    def features(self, here: Tensor, goal: Tensor) -> Tensor:
+        """What two views (B, H, W, 3), RGB 0..255, have to do with each other: (B, F)."""
+        both = torch.cat([self.pixel_scale(each.permute(0, 3, 1, 2).contiguous())
+                          for each in (here, goal)], 1)
+        return self.body[:-1](self.compare(both))
+
     def forward(self, here: Tensor, goal: Tensor) -> Tensor:
         """Map views (B, H, W, 3), RGB 0..255, to (B, 5): x m, y m, cos yaw, sin yaw, log scale.
 
         The scale, m, is that of a Laplace distribution of the position's error.
         """
-        both = torch.cat([self.pixel_scale(each.permute(0, 3, 1, 2).contiguous())
-                          for each in (here, goal)], 1)
-        return self.body(self.compare(both)).float()
+        return self.body[-1](self.features(here, goal)).float()
