@@ -32,7 +32,7 @@ from wm_controller.planning.contract import (
 )
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
-from wm_controller.simulation.rooms import make_room
+from wm_controller.simulation.rooms import make_room, Room
 from wm_controller.simulation.simulator import CameraSpec, RobotSpec, Simulator
 
 CLOCK_START_S = 1000.0  # a stamp of zero is no stamp to the guard
@@ -124,10 +124,11 @@ def run_episode(
     planner: str,
     settings: LoopSettings,
     keep: Keep,
+    room: Room | None = None,
 ) -> Episode:
-    """Attempt one drive."""
+    """Attempt one drive, in the task's room, or in a `room` that differs from it by its people."""
     cpu_before = time.process_time()
-    room = make_room(task.room_seed, task.family, people=task.people)
+    room = room or make_room(task.room_seed, task.family, people=task.people)
     simulator = Simulator(room, settings.camera, settings.robot, seed=task.seed)
     try:
         picture = None
@@ -264,7 +265,8 @@ class _Loop:
         t = self.elapsed_s
         admitted = (verdict.v, verdict.w)
         self._recorder.sample(
-            t, self._simulator.pose, self._wanted, admitted, verdict.limit, verdict.reasons
+            t, self._simulator.pose, self._wanted, admitted, verdict.limit, verdict.reasons,
+            self._simulator.people,
         )
         for _ in range(self._simulator.collisions - self._bumps):
             self._recorder.bump(t)
