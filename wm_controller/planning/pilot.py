@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wm_controller.memory.free_space import CostToGo, FreeSpace
+from wm_controller.memory.movers import Movers
 from wm_controller.planning import recovery
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import (
@@ -66,6 +67,7 @@ class Pilot:
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
+        self.movers = Movers()
         self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)
         self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
@@ -108,6 +110,7 @@ class Pilot:
         """Forget the past, the goal included; but not the places that the wayfinder knows."""
         self.estimator.reset()
         self.memory.clear()
+        self.movers.clear()
         self._goal = None
         self._lower = LowerLevel(self.imagination, self.config, self._seed, self._clock)
         if self.wayfinder is not None:
@@ -156,6 +159,7 @@ class Pilot:
             self.wayfinder.observe(estimate)
         if estimate.jumped:
             self.memory.clear()
+            self.movers.clear()
             self.set_goal(self._goal.goal if self._goal else None)
         if self.explores:
             self._remember(estimate)
@@ -170,8 +174,11 @@ class Pilot:
     def _remember(self, estimate: Estimate) -> None:
         model = self.bundle.model
         clearance = model.clearance(estimate.state)[0].numpy().astype(float)
-        self.memory.see(estimate.stamp, estimate.pose, self._bearings, clearance)
-        held_up = self._stuck.update(estimate.stamp, estimate.pose, float(self._last_action[0]))
+        still = self.movers.see(estimate.stamp, estimate.pose, self._bearings, clearance,
+                                self.memory) if self.config.use_movers else clearance
+        self.memory.see(estimate.stamp, estimate.pose, self._bearings, still)
+        held_up = 0 if self.movers.near(estimate.pose[:2]) else self._stuck.update(
+            estimate.stamp, estimate.pose, float(self._last_action[0]))
         if held_up:
             self.memory.block(estimate.stamp, estimate.pose, *recovery.held_up_by(
                 held_up, self._bearings, clearance[1], self.config.footprint.reach))
@@ -340,7 +347,9 @@ class Pilot:
         way = self._way if config.use_memory else None
         place = place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
-        return Situation(estimate.pose, place, obstacles, way, self._last_action)
+        return Situation(
+            estimate.pose, place, obstacles, way, self._last_action,
+            movers=self.movers.forecast(self.imagination.period_s, config.horizon_steps))
 
     def _way_to(self, place: Floats, estimate: Estimate, now: float
                 ) -> tuple[CostToGo, Floats | None]:
