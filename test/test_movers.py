@@ -24,16 +24,17 @@ PERIOD_S = 0.1
 class Watching:
     """A robot that stands at the origin of a round room and looks along x."""
 
-    def __init__(self, follows=True):
+    def __init__(self, follows=True, standing=()):
         self.memory, self.movers = FreeSpace(0.18), Movers()
         self.stamp, self.pose, self._follows = 10.0, np.zeros(3), follows
         for _ in range(15):
-            self.look()
+            self.look(*standing)
 
     def look(self, *people):
         """See people, each (x, y) m."""
         body = Footprints(cylinder(x, y, 0.8, 0.2, 0.8) for x, y in people)
-        clearance = body.rays(self.pose[:2], BEARINGS + self.pose[2], WALL_M)
+        angles = BEARINGS[:, None] + np.radians(np.linspace(-2.7, 2.7, 10)) + self.pose[2]
+        clearance = body.rays(self.pose[:2], angles.ravel(), WALL_M).reshape(-1, 10).min(1)
         seen = np.stack([0.9 * clearance, clearance, 1.1 * clearance])
         if self._follows:
             seen = self.movers.see(self.stamp, self.pose, BEARINGS, seen, self.memory)
@@ -69,11 +70,22 @@ def test_a_walker_is_foreseen_a_second_ahead(watching, start, velocity):
     assert (np.diff(forecast.sigma[0]) > 0).all()  # the further ahead the less is known
 
 
-def test_nothing_moves_in_an_empty_room_or_one_that_the_robot_turns_in(watching):
+def test_nothing_comes_or_moves_where_the_robot_turns_among_columns():
+    columns = (1.5, 0.5), (-1.0, 1.0)
+    robot = Watching(standing=columns)
     for turn in np.linspace(0.0, np.pi, 40):
-        watching.pose = np.array([0.0, 0.0, turn])
-        watching.look((1.5, 0.5), (-1.0, 1.0))  # two columns
-        assert watching.movers.forecast(0.2, 12) is None
+        robot.pose = np.array([0.0, 0.0, turn])
+        robot.look(*columns)
+        assert robot.movers.forecast(0.2, 12) is None
+
+
+def test_what_has_just_come_is_kept_off_before_memory_believes_it(watching):
+    for _ in range(3):
+        watching.look((0.8, 0.0))
+    ahead = future_of(np.tile([0.5, 0.0], (1, 12, 1)))
+    situation = watching.situation()
+    assert len(situation.obstacles) == 0
+    assert not admissible(ahead, situation, watching.memory, CONFIG)[0]
 
 
 def test_who_stops_is_an_obstacle_like_any_other(watching):

@@ -9,6 +9,7 @@ from wm_controller.cli.benchmark_collapse import collapse
 from wm_controller.cli.benchmark_explore import explore
 from wm_controller.cli.benchmark_latent_actions import latent_actions
 from wm_controller.cli.benchmark_masked import masked
+from wm_controller.cli.benchmark_people import people
 from wm_controller.cli.benchmark_ranking import ranking
 from wm_controller.cli.benchmark_surprise import surprise
 from wm_controller.cli.benchmark_tworoom import tworoom
@@ -16,5 +17,5 @@ from wm_controller.cli.benchmark_tworoom import tworoom
 benchmark = typer.Typer(
     help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
          'takes --help and --json.', no_args_is_help=True)
-for each in (bands, tworoom, surprise, ranking, explore, collapse, masked, latent_actions):
+for each in (bands, tworoom, surprise, ranking, explore, people, collapse, masked, latent_actions):
     benchmark.command(each.__name__.replace('_', '-'))(each)

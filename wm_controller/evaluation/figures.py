@@ -153,7 +153,7 @@ def drive_map(
             if len(episodes) > 1:
                 _draw_number(axes, episode)
         _draw_scale(axes, floor)
-        return _png(figure)
+        return as_png(figure)
 
 
 def _draw_number(axes: Axes, episode: Episode) -> None:
@@ -311,7 +311,8 @@ def _svg(figure: Figure) -> str:
     return re.sub(r'<metadata>.*?</metadata>', '', text[text.index('<svg') :], flags=re.DOTALL)
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png')
     return buffer.getvalue()

@@ -23,8 +23,8 @@ class MoversParameters:
     """Lengths in m, times in s, speeds in m/s.
 
     Directions less than `together` apart in depth see one thing. It is followed where it is no
-    further than `view_range`, no wider than `widest`, and where a share `intruding` of them sees it
-    on floor remembered as free, that deep `inside` it; its `body` is taken to have that radius.
+    further than `view_range`, no wider than `widest`, and where a share `intruding` of them sees
+    it on floor remembered as free, that deep `inside` it; its `body` is taken for that radius.
 
     The sigmas are those of the filter: of a place, with the bearing's for each metre away; of the
     speed of what is new; of the acceleration. What is seen within the `gate` of a track is its.
@@ -46,7 +46,7 @@ class MoversParameters:
     gate: float = 0.7
     seen_times: int = 3
     moved: float = 0.2
-    moving: float = 0.15
+    moving: float = 0.25
     forgotten_s: float = 0.8
     sure_within: float = 0.5
     near: float = 1.0
@@ -97,10 +97,6 @@ class Movers:
 
     def __init__(self, parameters: MoversParameters = MoversParameters()) -> None:
         self.parameters = parameters
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget everybody."""
         self.tracks: list[Track] = []
 
     def see(self, stamp: float, pose: Floats, bearings: Floats, clearance: Floats,
@@ -135,13 +131,16 @@ class Movers:
         return track.travelled and float(np.hypot(*track.state[2:])) > self.parameters.moving
 
     def forecast(self, period_s: float, steps: int) -> Forecast | None:
-        """Where all that moves will be, every `period_s` from the last frame; None: nothing."""
+        """Where all that has come will be, every `period_s` from the last frame; None: nothing.
+
+        Also of what may only just have come to stand there: memory takes its time to believe it.
+        """
         p = self.parameters
-        moving = [track for track in self.tracks if self._moves(track)]
-        if not moving:
+        come = [track for track in self.tracks if track.seen >= p.seen_times]
+        if not come:
             return None
         ahead = [[_carried(t.state, t.covariance, period_s * (i + 1), p.acceleration_sigma)
-                  for i in range(steps)] for t in moving]
+                  for i in range(steps)] for t in come]
         sigma = np.array([[np.sqrt(np.trace(c[:2, :2]) / 2) for _, c in row] for row in ahead])
         return Forecast(np.array([[s[:2] for s, _ in row] for row in ahead]), sigma, p.body,
                         sigma < p.sure_within)

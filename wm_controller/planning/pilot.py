@@ -67,7 +67,6 @@ class Pilot:
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
-        self.movers = Movers()
         self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)
         self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
@@ -85,6 +84,7 @@ class Pilot:
         self._start_anew()
 
     def _start_anew(self) -> None:
+        self.movers = Movers()
         if self._upper is not None:
             self._upper.forget()
         self._lower.forget()
@@ -110,7 +110,6 @@ class Pilot:
         """Forget the past, the goal included; but not the places that the wayfinder knows."""
         self.estimator.reset()
         self.memory.clear()
-        self.movers.clear()
         self._goal = None
         self._lower = LowerLevel(self.imagination, self.config, self._seed, self._clock)
         if self.wayfinder is not None:
@@ -159,7 +158,6 @@ class Pilot:
             self.wayfinder.observe(estimate)
         if estimate.jumped:
             self.memory.clear()
-            self.movers.clear()
             self.set_goal(self._goal.goal if self._goal else None)
         if self.explores:
             self._remember(estimate)
@@ -347,9 +345,8 @@ class Pilot:
         way = self._way if config.use_memory else None
         place = place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
-        return Situation(
-            estimate.pose, place, obstacles, way, self._last_action,
-            movers=self.movers.forecast(self.imagination.period_s, config.horizon_steps))
+        return Situation(estimate.pose, place, obstacles, way, self._last_action, movers=(
+            self.movers.forecast(self.imagination.period_s, config.horizon_steps)))
 
     def _way_to(self, place: Floats, estimate: Estimate, now: float
                 ) -> tuple[CostToGo, Floats | None]:
