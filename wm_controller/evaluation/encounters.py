@@ -110,7 +110,7 @@ def _across(way: np.ndarray, at: int, room: Room, rng: np.random.Generator
     for sense, wanted in ((-1.0, 2.2), (1.0, 1.6)):
         marks = np.arange(0.0, wanted + 1e-9, STEP_M)
         free = room.free(way[at] + sense * marks[:, None] * ahead, WALKER_ROOM_M)
-        reach.append(float(marks[-1] if free.all() else marks[max(0, np.argmin(free) - 1)]))
+        reach.append(float(marks[-1] if free.all() else marks[max(0, int(np.argmin(free)) - 1)]))
     ends = way[at] + np.array([[-reach[0]], [reach[1]]]) * ahead
     if reach[0] < 1.2 or _off(ends, way).min() < ASIDE_M:
         return None
