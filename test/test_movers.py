@@ -3,9 +3,11 @@
 """What moves is followed and foreseen; what stands still is left to the memory of space."""
 
 from dataclasses import replace
+import time
 
 import numpy as np
 import pytest
+import torch
 
 from futures import future_of
 from wm_controller.data.schema import CLEARANCE_BEARINGS as BEARINGS
@@ -13,7 +15,9 @@ from wm_controller.memory.free_space import FreeSpace
 from wm_controller.memory.movers import Movers
 from wm_controller.planning.ablations import without
 from wm_controller.planning.config import PilotConfig
+from wm_controller.planning.lower_level import LowerLevel, Pending
 from wm_controller.planning.objectives import admissible, cost, Situation
+from wm_controller.safety.geometry import integrate
 from wm_controller.simulation.shapes import cylinder, Footprints
 
 CONFIG = PilotConfig()
@@ -130,3 +134,46 @@ def test_room_to_who_walks_is_worth_something(watching):
 def test_it_can_be_left_out():
     assert without(CONFIG, ['moving']).use_movers is False
     assert CONFIG.use_movers
+
+
+class Perfect:
+    """The imagination of a base that does as it is told, and sees nothing come."""
+
+    period_s = 0.2
+
+    def draw(self, steps):
+        return None
+
+    def __call__(self, state, actions, goal, variable, wanted):
+        return future_of(actions)
+
+
+def crossed(foresees):
+    """Drive 3 m while somebody crosses: gaps (N,) m to them, poses (N, 3), walker (N, 2)."""
+    robot, command, goal = Watching(foresees), np.zeros(2), np.array([3.0, 0.0])
+    level = LowerLevel(Perfect(), CONFIG, 0, time.perf_counter)
+    walker, poses, places = np.array([1.5, -1.3]), [], []
+    for _ in range(90):
+        robot.look(walker)
+        robot.memory.occupy_track(robot.stamp, robot.pose)
+        situation = Situation(
+            robot.pose, goal, robot.memory.obstacles_near(robot.pose, 1.8),
+            robot.memory.cost_to_go(goal), command, movers=robot.movers.forecast(0.2, 12))
+        course = level.plan(torch.zeros(1, 4), situation, robot.memory, Pending(command, 0.0),
+                            robot.stamp, robot.stamp + 1e9)
+        command = course.actions[0] if np.isfinite(course.cost) else np.zeros(2)
+        robot.pose = integrate(robot.pose, *command, PERIOD_S)
+        walker = walker + np.array([0.0, 0.45 * PERIOD_S]) * (walker[1] < 2.0)
+        poses.append(robot.pose)
+        places.append(walker)
+    poses, places = np.array(poses), np.array(places)
+    return np.hypot(*(poses[:, :2] - places).T) - 0.38, poses, places
+
+
+def test_it_yields_to_who_crosses_goes_behind_and_arrives():
+    gaps, poses, places = crossed(foresees=True)
+    assert gaps.min() > 0.1 and np.hypot(*(poses[-1, :2] - [3.0, 0.0])) < 0.3
+    passing = int(np.argmax(poses[:, 0] > 1.5))
+    assert places[passing, 1] > poses[passing, 1]  # they were past
+    still = crossed(foresees=False)[0]
+    assert gaps.min() > still.min() + 0.05

@@ -25,7 +25,6 @@ MOVING, STILL = 'moving', 'still world'
 OURS = (MOVING, STILL)
 DRIVERS = (*OURS, 'straight', 'oracle')
 STANDING_M_S = 0.05
-AT_MEETING_M = 0.5
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def figures(meeting: Meeting) -> dict[str, Any]:
     `driven_into` counts bumps of a robot that moved; somebody heedless may walk into one that
     stands. `cut_s`: for so long the obstacle guardrail cut the command. `lost_s`: longer than
     alone (ours: in a still world), None where either did not arrive. `behind`: whether the robot
-    came to the meeting place after the walker, None where one of them never did.
+    crossed the line of who crosses behind them; None where it never did.
     """
     encounter, episode, alone = meeting.encounter, meeting.episode, meeting.alone
     trace = episode.trace
@@ -140,12 +139,14 @@ def _standing_s(trace: Trace) -> float:
 def _behind(encounter: Encounter, trace: Trace) -> bool | None:
     if encounter.kind != 'crossing':
         return None
-    place = np.array(encounter.meeting)
-    robot, walker = (np.flatnonzero(np.hypot(*(xy - place).T) < AT_MEETING_M)
-                     for xy in (trace.pose[:, :2], trace.people[:, 0, :2]))
-    if not len(robot) or not len(walker):
+    points = np.array(encounter.room.people[0].waypoints)
+    along = (points[-1] - points[0]) / np.hypot(*(points[-1] - points[0]))
+    robot, walker = trace.pose[:, :2] - points[0], trace.people[:, 0, :2] - points[0]
+    side = np.sign(along[0] * robot[:, 1] - along[1] * robot[:, 0])
+    over = np.flatnonzero(side != side[0])
+    if not len(over):
         return None
-    return bool(np.median(robot) > np.median(walker))
+    return bool(walker[over[0]] @ along > robot[over[0]] @ along)
 
 
 def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -70,8 +70,7 @@ class Pilot:
         self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)
         self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
-        self._stall = recovery.StallDetector(self.config.stalled_after_s,
-                                             self.config.stalled_within)
+        self._stall = recovery.StallDetector(config.stalled_after_s, config.stalled_within)
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._upper = UpperLevel(upper_level(bundle), self.config, seed) if (
             self.config.hierarchical and self.config.use_upper_level) else None
@@ -363,10 +362,7 @@ class Pilot:
 
     def _unreachable(self, situation: Situation, now: float) -> bool:
         """Whether memory, doubted again and again, still knows of no way through the unknown."""
-        way = situation.way
-        around = situation.pose[:2] + 0.2 * np.array(
-            [[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], float)
-        if way is None or np.isfinite(way(around)).any():
+        if situation.way is None or recovery.leads_from(situation.way, situation.pose):
             self._no_way_since = None
             return False
         if self._no_way_since is None:
@@ -394,10 +390,8 @@ class Pilot:
                                   meant, picture)
         if not np.isfinite(course.cost):
             moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
-            if abs(moving) > STANDING_M_S:
-                v, w = self._lower.brake(now, float(moving))
-            else:
-                v, w = recovery.back_off(estimate.pose, self.memory, config)
+            v, w = self._lower.brake(now, float(moving)) if abs(moving) > STANDING_M_S else (
+                recovery.back_off(estimate.pose, self.memory, config))
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf,
                            rounds=course.rounds)
         v, w = course.actions[0]
