@@ -10,15 +10,19 @@ import pytest
 import torch
 
 from futures import future_of
+from learned import with_decoder
 from wm_controller.data.schema import CLEARANCE_BEARINGS as BEARINGS
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.memory.movers import Movers
 from wm_controller.planning.ablations import without
 from wm_controller.planning.config import PilotConfig
+from wm_controller.planning.contract import Observation, PoseGoal
 from wm_controller.planning.lower_level import LowerLevel, Pending
 from wm_controller.planning.objectives import admissible, cost, Situation
+from wm_controller.planning.pilot import Pilot
 from wm_controller.safety.geometry import integrate
 from wm_controller.simulation.shapes import cylinder, Footprints
+from wm_controller.world_model.bundle import load_bundle
 
 CONFIG = PilotConfig()
 WALL_M = 4.5  # all round
@@ -131,9 +135,22 @@ def test_room_to_who_walks_is_worth_something(watching):
     assert near[0] - near[1] > away[0] - away[1] + 0.05
 
 
-def test_it_can_be_left_out():
-    assert without(CONFIG, ['moving']).use_movers is False
-    assert CONFIG.use_movers
+def test_a_pilot_follows_what_comes_unless_that_is_left_out(monkeypatch, tmp_path):
+    bundle = load_bundle(with_decoder(tmp_path / 'm.safetensors'))
+    clear = torch.full((1, 3, len(BEARINGS)), WALL_M)
+    met = clear.clone()
+    met[..., 6:9] = 1.0
+    seen = [clear] * 15 + [met] * 4
+    found = {}
+    for left_out in ((), ('moving',)):
+        pilot, fans = Pilot(bundle, without(CONFIG, left_out)), iter(seen)
+        monkeypatch.setattr(pilot.bundle.model, 'clearance', lambda state, fans=fans: next(fans))
+        pilot.set_goal(PoseGoal(3.0, 0.0))
+        for i in range(len(seen)):
+            pilot.observe(Observation(1.0 + 0.1 * i, np.zeros((72, 96, 3), np.uint8), np.zeros(3),
+                                      np.zeros(2)))
+        found[left_out] = pilot.movers.forecast(0.2, 3)
+    assert found[()] is not None and found[('moving',)] is None
 
 
 class Perfect:

@@ -69,7 +69,7 @@ def _draw(meetings: list[Any], folder: Path) -> None:
 def _table(result: Mapping[str, Any]) -> Any:
     from rich.table import Table
     table = Table(title=f'{result["encounters"]} encounters', title_justify='left')
-    for column in ('driver', 'success', 'bumps (driven into)', 'stops', 'guardrail cuts, s',
+    for column in ('driver', 'success', 'bumps (robot moving)', 'stops', 'guardrail cuts, s',
                    'closest, m', 'lost, s', 'alone'):
         table.add_column(column)
     for name, row in result['rows'].items():
