@@ -243,5 +243,7 @@ def test_leaving_a_part_out_changes_the_plan_or_what_it_is_made_of(bundles, part
                    for each, is_there in ((before, True), (after, False)))
     elif part == 'latent-variable':
         assert after[0].imagination.draw(3) is None
+    elif part == 'moving':  # nothing does here: it must not make a difference
+        assert before[1] == after[1]
     elif part not in ('ensemble', 'imagined-gap'):  # of which this untrained model has none
         assert before[1] != after[1]

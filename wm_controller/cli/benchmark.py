@@ -10,6 +10,7 @@ from wm_controller.cli.benchmark_explore import explore
 from wm_controller.cli.benchmark_growth import growth
 from wm_controller.cli.benchmark_latent_actions import latent_actions
 from wm_controller.cli.benchmark_masked import masked
+from wm_controller.cli.benchmark_people import people
 from wm_controller.cli.benchmark_ranking import ranking
 from wm_controller.cli.benchmark_rival import rival
 from wm_controller.cli.benchmark_surprise import surprise
@@ -18,6 +19,6 @@ from wm_controller.cli.benchmark_tworoom import tworoom
 benchmark = typer.Typer(
     help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
          'takes --help and --json.', no_args_is_help=True)
-for each in (bands, rival, tworoom, surprise, ranking, explore, growth, collapse, masked,
+for each in (bands, rival, tworoom, surprise, ranking, explore, people, growth, collapse, masked,
              latent_actions):
     benchmark.command(each.__name__.replace('_', '-'))(each)

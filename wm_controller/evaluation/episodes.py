@@ -37,6 +37,7 @@ from wm_controller.planning.outline import outline
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
 from wm_controller.simulation.another_day import other_exposure
+from wm_controller.simulation.rooms import Room
 from wm_controller.simulation.simulator import CameraSpec, RobotSpec, Simulator
 
 CLOCK_START_S = 1000.0  # a stamp of zero is no stamp to the guard
@@ -129,10 +130,11 @@ def run_episode(
     planner: str,
     settings: LoopSettings,
     keep: Keep,
+    room: Room | None = None,
 ) -> Episode:
-    """Attempt one drive."""
+    """Attempt one drive, in the task's room, or in a `room` that differs from it by its people."""
     cpu_before = time.process_time()
-    simulator = _simulator(task, settings)
+    simulator = _simulator(task, settings, room)
     try:
         picture = track = None
         if task.goal_kind == 'image' and not settings.teach:
@@ -174,8 +176,8 @@ def run_episode(
     )
 
 
-def _simulator(task: Task, settings: LoopSettings) -> Simulator:
-    room = room_of(task)
+def _simulator(task: Task, settings: LoopSettings, room: Room | None = None) -> Simulator:
+    room = room or room_of(task)
     return Simulator(room, other_exposure(settings.camera, room, task.day), settings.robot,
                      seed=task.seed)
 
@@ -295,7 +297,8 @@ class _Loop:
         t = self.elapsed_s
         admitted = (verdict.v, verdict.w)
         self._recorder.sample(
-            t, self._simulator.pose, self._wanted, admitted, verdict.limit, verdict.reasons
+            t, self._simulator.pose, self._wanted, admitted, verdict.limit, verdict.reasons,
+            self._simulator.people,
         )
         for _ in range(self._simulator.collisions - self._bumps):
             self._recorder.bump(t)

@@ -153,7 +153,7 @@ def drive_map(
             if len(episodes) > 1:
                 _draw_number(axes, episode)
         _draw_scale(axes, floor)
-        return _png(figure)
+        return as_png(figure)
 
 
 def room_picture(floor: Floor, width_px: int = 1200) -> bytes:
@@ -164,7 +164,7 @@ def room_picture(floor: Floor, width_px: int = 1200) -> bytes:
         axes = figure.add_axes((0, 0, 1, 1))
         draw_floor(axes, floor)
         _draw_scale(axes, floor)
-        return _png(figure)
+        return as_png(figure)
 
 
 def _draw_number(axes: Axes, episode: Episode) -> None:
@@ -323,7 +323,8 @@ def svg(figure: Figure, transparent: bool = True) -> str:
     return re.sub(r'<metadata>.*?</metadata>', '', text[text.index('<svg') :], flags=re.DOTALL)
 
 
-def _png(figure: Figure) -> bytes:
+def as_png(figure: Figure) -> bytes:
+    """A figure as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png')
     return buffer.getvalue()

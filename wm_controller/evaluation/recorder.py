@@ -54,6 +54,7 @@ class DriveRecorder:
         self._samples: list[tuple[float, np.ndarray, Twist, Twist]] = []
         self._limits: list[float] = []
         self._reasons: list[tuple[str, ...]] = []
+        self._people: list[np.ndarray] = []
         self._plans: list[PlanTrace] = []
         self._moments: list[Moment] = []
         self._frames: list[tuple[float, bytes]] = []
@@ -81,8 +82,12 @@ class DriveRecorder:
         admitted: Twist,
         limit: float,
         reasons: Sequence[str],
+        people: np.ndarray | None = None,
     ) -> None:
-        """Take in the state at t; at any rate, the trace keeps 10 Hz of it."""
+        """Take in the state at t; at any rate, the trace keeps 10 Hz of it.
+
+        `people` (P,3): x, y, radius of everybody, where that is known.
+        """
         # Ramps shape every change of speed; they object to nothing and would hide what does.
         reasons = tuple(reason for reason in reasons if reason not in SMOOTHING)
         if self._last_t is not None:
@@ -96,6 +101,7 @@ class DriveRecorder:
             self._samples.append((t, self._pose, wanted, admitted))
             self._limits.append(limit)
             self._reasons.append(reasons)
+            self._people.append(np.zeros((0, 3)) if people is None else people)
 
     def _count_intervention(self, wanted: Twist, admitted: Twist, reasons: Sequence[str]) -> None:
         told = abs(wanted[0]) > STILL[0] or abs(wanted[1]) > STILL[1]
@@ -224,6 +230,7 @@ class DriveRecorder:
             bumps=np.array(self._bumps, dtype=np.float64).reshape(-1, 3),
             goal_frame=self.goal_frame,
             moments=tuple(self._moments),
+            people=np.stack(self._people) if self._people else np.zeros((0, 0, 3)),
         )
 
 

@@ -90,6 +90,7 @@ class Trace:
     bumps: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))  # (B,3) t, x, y
     goal_frame: bytes | None = None  # JPEG of the goal image
     moments: tuple[Moment, ...] = ()
+    people: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3)))  # (N,P,3) x, y, radius
 
 
 @dataclass(frozen=True)

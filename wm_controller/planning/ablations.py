@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[PilotConfig], PilotConfig]] = {
         c.weights, time_to_reach=0.0, time_to_picture=0.0)),
     'imagined-gap': lambda c: replace(c, weights=replace(c.weights, imagined_near=0.0)),
     'space-memory': lambda c: replace(c, use_memory=False),
+    'moving': lambda c: replace(c, use_movers=False),
     'latency': lambda c: replace(c, compensate_latency=False),
     'cmd-vel': lambda c: replace(c, hear_admitted=False),
     'effort': lambda c: replace(c, effort=replace(c.effort, candidates=0)),

@@ -119,6 +119,7 @@ class CostWeights:
     near: float = 3.0
     fast_near: float = 1.5
     imagined_near: float = 0.6
+    moving: float = 3.0
     disagreement: float = 0.1
     reverse: float = 0.3
     turn: float = 0.02
@@ -139,6 +140,7 @@ class PilotConfig:
     footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
     margin: float = MARGIN_M
     comfort: float = 0.20
+    comfort_moving: float = 0.35  # to what moves
     limits: RobotLimits = field(default_factory=RobotLimits)
     solver: SolverConfig = field(default_factory=SolverConfig)
     weights: CostWeights = field(default_factory=CostWeights)
@@ -162,6 +164,7 @@ class PilotConfig:
     find_every_s: float = 2.0  # that a goal picture out of sight is looked for among places
     found_within: float = 0.7  # m from there, what is seen of the picture is believed
     use_memory: bool = True  # of space
+    use_movers: bool = True  # foresee where what moves will be
     compensate_latency: bool = True  # plan for when the command will act
     hear_admitted: bool = True  # follow what guardrails let through, not what was wished
     hierarchical: bool = False

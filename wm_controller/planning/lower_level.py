@@ -126,6 +126,8 @@ class LowerLevel:
     def _is_easy(self, future: Future, costs: Floats, situation: Situation, memory: FreeSpace
                  ) -> bool:
         """Whether a glance, whose first candidate is the last plan, saw no need to search."""
+        if situation.movers is not None:
+            return False
         effort, best = self._config.effort, int(np.argmin(costs))
         if not (np.isfinite(costs[0]) and costs[0] - costs[best] <= effort.gain):
             return False

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.memory.free_space import CostToGo, FreeSpace
+from wm_controller.memory.movers import Forecast
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.grids import look_up
 from wm_controller.planning.imagination import Future
@@ -38,6 +39,7 @@ class Situation:
     """Where the robot is and what it wants: pose (3,) and goal (2,) in odom, obstacles (P, 2).
 
     `subgoal`, where the upper level has set one, with the step of the future (1..T) it is due at.
+    `movers`: where what moves will be at each step of the future; None where nothing does.
     """
 
     pose: Floats
@@ -47,6 +49,7 @@ class Situation:
     last_action: Floats
     subgoal: Subgoal | None = None
     due_step: int = 0
+    movers: Forecast | None = None
 
 
 def cost(future: Future, situation: Situation, memory: FreeSpace,
@@ -63,6 +66,8 @@ def admissible(future: Future, situation: Situation, memory: FreeSpace,
     poses = placed(torch.from_numpy(situation.pose), future.poses).numpy()
     clear = trajectories_clear(config.footprint, poses[:, 1:], situation.obstacles,
                                config.margin, start=situation.pose)
+    if situation.movers is not None:
+        clear &= _out_of_the_way(poses, situation.movers, config)
     backing = future.actions.numpy()[..., 0] < -0.02
     if backing.any():
         rear = poses[:, 1:].copy()
@@ -72,6 +77,18 @@ def admissible(future: Future, situation: Situation, memory: FreeSpace,
         known = memory.known_free(rear[..., :2])
         clear &= ~(backing & ~known).any(-1)
     return np.asarray(clear)
+
+
+def _out_of_the_way(poses: Floats, movers: Forecast, config: PilotConfig) -> NDArray[np.bool_]:
+    """Which trajectories (N, T + 1, 3) in odom keep off what moves, step by step, (N,).
+
+    Who is within the margin already need only not be approached.
+    """
+    keep_off = config.footprint.reach + movers.body + config.margin
+    now = np.hypot(*np.moveaxis(poses[:, :1, None, :2] - movers.places[:, 0], -1, 0))
+    off = np.hypot(*np.moveaxis(poses[:, 1:, None, :2] - movers.places.swapaxes(0, 1), -1, 0))
+    close = (off < np.minimum(keep_off, now)) & movers.sure.T  # (N, T, M)
+    return np.asarray(~close.any((1, 2)))
 
 
 def preferences(future: Future, situation: Situation, memory: FreeSpace,
@@ -95,6 +112,11 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     total = total + w.near * (lack ** 2).mean(-1) * 0.3
     speed = torch.relu(actions[..., 0]) / config.limits.max_v
     total = total + w.fast_near * (lack * speed).mean(-1) * 0.3
+
+    if situation.movers is not None and w.moving:
+        off = _off_movers(places, situation.movers)
+        lack = lack_of_room(off, config, config.comfort_moving)
+        total = total + w.moving * (lack ** 2).mean(-1)
 
     # What the model imagines counts less the further ahead it is.
     trust = 1.0 / (1.0 + 0.15 * future.steps)
@@ -120,9 +142,21 @@ def way_cost(poses: Tensor, situation: Situation, config: PilotConfig) -> Tensor
     return total + w.heading * _lost_turning(poses[:, -1], way[:, -1], situation, config)
 
 
-def lack_of_room(distance: Tensor, config: PilotConfig) -> Tensor:
+def _off_movers(places: Tensor, movers: Forecast) -> Tensor:
+    """Distance (N, T) m from places (N, T, 2) to the nearest that may be there then.
+
+    To its edge, and nearer by the standard deviation of where it is, up to its own radius.
+    """
+    centres = torch.from_numpy(movers.places).swapaxes(0, 1)
+    reach = torch.from_numpy(movers.body + np.minimum(movers.sigma, movers.body).T)
+    nearest: Tensor = ((places[:, :, None] - centres).norm(dim=-1) - reach).amin(-1)
+    return nearest
+
+
+def lack_of_room(distance: Tensor, config: PilotConfig, comfort: float | None = None) -> Tensor:
     """How much (...,) of the comfortable gap is missing at a distance (...,) m to something."""
-    return (1 - (distance - config.footprint.reach) / config.comfort).clamp(0.0, 1.5)
+    gap = distance - config.footprint.reach
+    return (1 - gap / (comfort or config.comfort)).clamp(0.0, 1.5)
 
 
 def _subgoal_missed(future: Future, poses: Tensor, situation: Situation, config: PilotConfig

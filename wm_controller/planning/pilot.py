@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from wm_controller.errors import InputError
 from wm_controller.memory.free_space import CostToGo, FreeSpace
+from wm_controller.memory.movers import Movers
 from wm_controller.planning import recovery
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import (
@@ -72,8 +73,7 @@ class Pilot:
         self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)
         self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
-        self._stall = recovery.StallDetector(self.config.stalled_after_s,
-                                             self.config.stalled_within)
+        self._stall = recovery.StallDetector(config.stalled_after_s, config.stalled_within)
         self._stuck = recovery.StuckDetector(self.config.stuck_after_s)
         self._upper = UpperLevel(upper_level(bundle), self.config, seed) if (
             self.config.hierarchical and self.config.use_upper_level) else None
@@ -86,6 +86,7 @@ class Pilot:
         self._start_anew()
 
     def _start_anew(self) -> None:
+        self.movers = Movers()
         if self._upper is not None:
             self._upper.forget()
         self._lower.forget()
@@ -181,8 +182,11 @@ class Pilot:
 
     def _remember(self, estimate: Estimate) -> None:
         clearance = self.bundle.model.clearance(estimate.state)[0].numpy().astype(float)
-        self.memory.see(estimate.stamp, estimate.pose, self._bearings, clearance)
-        held_up = self._stuck.update(estimate.stamp, estimate.pose, float(self._last_action[0]))
+        still = self.movers.see(estimate.stamp, estimate.pose, self._bearings, clearance,
+                                self.memory) if self.config.use_movers else clearance
+        self.memory.see(estimate.stamp, estimate.pose, self._bearings, still)
+        held_up = 0 if self.movers.near(estimate.pose[:2]) else self._stuck.update(
+            estimate.stamp, estimate.pose, float(self._last_action[0]))
         if held_up:
             self.memory.block(estimate.stamp, estimate.pose, *recovery.held_up_by(
                 held_up, self._bearings, clearance[1], self.config.footprint.reach))
@@ -325,8 +329,9 @@ class Pilot:
         assert to.place is not None
         self.target = place = to.place if self._target is None else self._target
         obstacles = self.memory.obstacles_near(estimate.pose, config.obstacle_range)
-        return Situation(estimate.pose, place, obstacles,
-                         self._way if config.use_memory else None, self._last_action)
+        movers = self.movers.forecast(self.imagination.period_s, config.horizon_steps)
+        return Situation(estimate.pose, place, obstacles, self._way if config.use_memory else None,
+                         self._last_action, movers=movers)
 
     def _way_to(self, to: Destination, estimate: Estimate, now: float
                 ) -> tuple[CostToGo, Floats | None]:
@@ -345,10 +350,7 @@ class Pilot:
 
     def _unreachable(self, situation: Situation, now: float) -> bool:
         """Whether memory, doubted again and again, still knows of no way through the unknown."""
-        way = situation.way
-        around = situation.pose[:2] + 0.2 * np.array(
-            [[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], float)
-        if way is None or np.isfinite(way(around)).any():
+        if situation.way is None or recovery.leads_from(situation.way, situation.pose):
             self._no_way_since = None
             return False
         if self._no_way_since is None:
@@ -376,10 +378,8 @@ class Pilot:
                                   meant, picture)
         if not np.isfinite(course.cost):
             moving = self._last_action[0] if estimate.twist is None else estimate.twist[0]
-            if abs(moving) > STANDING_M_S:
-                v, w = self._lower.brake(now, float(moving))
-            else:
-                v, w = recovery.back_off(estimate.pose, self.memory, config)
+            v, w = self._lower.brake(now, float(moving)) if abs(moving) > STANDING_M_S else (
+                recovery.back_off(estimate.pose, self.memory, config))
             return replace(stopped, v=float(v), w=float(w), state='planning', cost=math.inf,
                            rounds=course.rounds)
         v, w = course.actions[0]

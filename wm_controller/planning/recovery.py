@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from wm_controller.memory.free_space import FreeSpace
+from wm_controller.memory.free_space import CostToGo, FreeSpace
 from wm_controller.planning.candidates import shifted
 from wm_controller.planning.config import PilotConfig
 from wm_controller.safety.geometry import integrate
@@ -83,6 +83,12 @@ def held_up_by(way: int, bearings: Floats, clearance: Floats, reach: float
     if clearance[nearest] > reach + NEAR_M:
         return 0.0, None
     return float(bearings[nearest]), SEEN_HALF_WIDTH_M
+
+
+def leads_from(way: CostToGo, pose: Floats) -> bool:
+    """Whether a way is known from a pose (3,), or from right beside it."""
+    about = 0.2 * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], float)
+    return bool(np.isfinite(way(pose[:2] + about)).any())
 
 
 def brake_along(plan: Floats, elapsed_steps: float, v: float, config: PilotConfig) -> Floats:

@@ -26,6 +26,9 @@ class Walker:
         self._sense = 1.0 if rng.random() < 0.5 else -1.0
         self._pause = 0.0
         self._waited = 0.0
+        self._waits = person.cue is not None
+        if person.cue is not None:
+            self._along, self._sense = 0.0, 1.0
         self.xy = self._at(self._along)
         self.yaw = float(rng.uniform(-np.pi, np.pi))
 
@@ -35,11 +38,17 @@ class Walker:
     def step(self, dt: float, robot_xy: np.ndarray, robot_radius: float) -> None:
         """Walk for dt seconds, unless it is time to pause or the robot is in the way."""
         person = self._person
+        if self._waits:
+            x, y, within = person.cue or (0.0, 0.0, 0.0)
+            self._waits = bool(np.hypot(robot_xy[0] - x, robot_xy[1] - y) > within)
+            return
         if self._pause > 0.0:
             self._pause -= dt
             return
         along = self._along + self._sense * person.speed * dt
         if not 0.0 <= along <= self._marks[-1]:
+            if person.cue is not None:
+                return  # there
             self._sense = -self._sense
             self._pause = person.pause_s * float(self._rng.uniform(0.5, 1.5))
             return

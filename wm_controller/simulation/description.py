@@ -16,6 +16,7 @@ from wm_controller.simulation.shapes import Footprints, Solid
 ROBOT_HEIGHT = 0.35  # m: what begins above is passed under
 PASSAGE_RADIUS = 0.25  # m: a disc of this radius reaches almost all of the floor
 WALL_HEIGHT = 2.5  # m
+HEEDLESS = float('-inf')  # the gap of somebody who walks on whoever is in the way
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Person:
     """
     Someone who walks to and fro along waypoints, m, at a speed, m/s, pausing at the ends.
 
-    `gap` is the distance to the robot's edge, m, at which the person stops for it.
+    `gap` is the distance to the robot's edge, m, at which the person stops for it, or HEEDLESS.
+    `cue` (x, y, within), m: the person stands at the first waypoint until the robot is that near
+    to the place, walks to the last one and stays there.
     """
 
     waypoints: tuple[tuple[float, float], ...]
@@ -33,6 +36,7 @@ class Person:
     radius: float
     height: float
     colours: tuple[Colour, Colour]
+    cue: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
