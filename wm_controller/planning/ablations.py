@@ -17,6 +17,8 @@ PARTS: dict[str, Callable[[PilotConfig], PilotConfig]] = {
     'latency': lambda c: replace(c, compensate_latency=False),
     'cmd-vel': lambda c: replace(c, hear_admitted=False),
     'effort': lambda c: replace(c, effort=replace(c.effort, candidates=0)),
+    'proposal': lambda c: replace(c, use_proposals=False),
+    'search': lambda c: replace(c, effort=replace(c.effort, search=False)),
     'upper-level': lambda c: replace(c, use_upper_level=False),
     'compass': lambda c: replace(c, use_compass=False),
     'places': lambda c: replace(c, use_places=False),

@@ -74,7 +74,8 @@ class EffortConfig:
     Where none of its `candidates`, drawn with a share `noise` of the search's, is better than the
     last plan by `gain` m of way, where there is `room` m beside the robot all along, and where the
     ensemble differs less than `disagreement` times what is usual. Every `searches`-th plan is
-    searched for in any case: another way may have opened. No candidates: always search.
+    searched for in any case: another way may have opened. No candidates: always search; not
+    `search`: never, which is what the proposals are worth by themselves.
     """
 
     candidates: int = 24
@@ -83,6 +84,7 @@ class EffortConfig:
     room: float = 0.12
     disagreement: float = 2.0
     searches: int = 8
+    search: bool = True
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ class PilotConfig:
     use_upper_level: bool = True  # by a hierarchical planner,
     use_places: bool = True  # likewise,
     use_compass: bool = True  # to steady the odometry that places lie in
+    use_proposals: bool = True  # of a network that the search taught, where the model has one
     effort: EffortConfig = field(default_factory=EffortConfig)
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24
