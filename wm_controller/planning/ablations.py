@@ -16,7 +16,7 @@ PARTS: dict[str, Callable[[PilotConfig], PilotConfig]] = {
     'space-memory': lambda c: replace(c, use_memory=False),
     'latency': lambda c: replace(c, compensate_latency=False),
     'cmd-vel': lambda c: replace(c, hear_admitted=False),
-    'effort': lambda c: replace(c, effort=replace(c.effort, candidates=0)),
+    'effort': lambda c: replace(c, effort=replace(c.effort, candidates=0, enough=0.0)),
     'proposal': lambda c: replace(c, use_proposals=False),
     'search': lambda c: replace(c, effort=replace(c.effort, search=False)),
     'upper-level': lambda c: replace(c, use_upper_level=False),

@@ -74,16 +74,18 @@ class EffortConfig:
     Where none of its `candidates`, drawn with a share `noise` of the search's, is better than the
     last plan by `gain` m of way, where there is `room` m beside the robot all along, and where the
     ensemble differs less than `disagreement` times what is usual. Every `searches`-th plan is
-    searched for in any case: another way may have opened. No candidates: always search; not
+    searched for in any case: another way may have opened. A search ends with the round that
+    gained less than `enough` m of way. No candidates: always search; not
     `search`: never, which is what the proposals are worth by themselves.
     """
 
-    candidates: int = 24
+    candidates: int = 16
     noise: float = 0.5
-    gain: float = 0.2
-    room: float = 0.12
+    gain: float = 0.3
+    room: float = 0.08
     disagreement: float = 2.0
     searches: int = 8
+    enough: float = 0.03
     search: bool = True
 
 

@@ -122,7 +122,7 @@ class LowerLevel:
         search = Search(
             evaluate, shifted(self._sequence, self._elapsed_steps(now)), proposals,
             config.limits.low, config.limits.high, config.solver.sigma, self._rng, deadline,
-            self._clock, gradient)
+            self._clock, gradient, config.effort.enough)
         found, rounds = None, 0
         self._glances += 1
         must = not config.effort.search or self._lacks_time(deadline)
@@ -132,6 +132,8 @@ class LowerLevel:
                 search, proposals=proposals if must and not len(quick) else quick,
                 sigma=config.effort.noise * search.sigma))
             found = glance if must or self._is_easy(*noted[-1], situation, memory) else None
+            search = replace(search, known=glance.cost, proposals=np.concatenate(
+                [proposals, glance.actions[None]]))
         if found is None:
             found = self._solver(search)
             rounds, self._glances = found.rounds, 0

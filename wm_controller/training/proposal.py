@@ -33,7 +33,8 @@ from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.proposal import proposal_loss, ProposalHead
 
 WIDTH = 64
-SEARCHING = 0.8  # share of the run, from its beginning, in which more plans are searched for
+SEARCHING = 0.95  # share of the run, from its beginning, in which more plans are searched for
+FORGOTTEN = 0.5  # share of each state that the head does not see in training
 CHOICE = 0.1     # weight of telling which sequence is the nearest
 HELD_OUT_WINDOWS = 12
 KEEP_EVERY_S = 60.0
@@ -58,7 +59,8 @@ class ProposalPart(Part):
         self.bundle, self.options = bundle, options
         spec = replace(bundle.spec, architecture=replace(
             bundle.spec.architecture, proposal_width=options.width))
-        self.module = ProposalHead(spec).to(next(bundle.model.parameters()).device)
+        self.head = ProposalHead(spec).to(next(bundle.model.parameters()).device)
+        self.module = self.head
         self._teacher: Teacher | None = None
         given = bundle
         if given.model.proposal is None and options.initial:
@@ -97,8 +99,12 @@ class ProposalPart(Part):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Batch]:
         """How far the nearest sequence is from what the search found, and which that is."""
-        missed, choice = proposal_loss(*self.module(batch['state'], batch['situation']),
-                                       batch['wanted'], self.module.scale)
+        # What memory tells generalises sooner than the state does, which alone would let the head
+        # learn single drives by heart (dropout: Srivastava et al., 2014).
+        state = batch['state']
+        known = (torch.rand(state.shape, generator=generator) > FORGOTTEN).to(state)
+        knots, scores = self.head(state * known / (1 - FORGOTTEN), batch['situation'])
+        missed, choice = proposal_loss(knots, scores, batch['wanted'], self.head.scale)
         return missed + CHOICE * choice, {'missed': missed.detach(), 'choice': choice.detach()}
 
     def gates(self, held_out: Windows) -> dict[str, Any]:
@@ -111,7 +117,7 @@ class ProposalPart(Part):
         except NoData:
             return {}
         chosen = np.random.default_rng([0, 67]).permutation(located)[:HELD_OUT_WINDOWS]
-        head = copy.deepcopy(self.module).cpu()
+        head = copy.deepcopy(self.head).cpu()
         costs = Replay(load_bundle(self.bundle.path)).compare(
             held_out, chosen.tolist(), Proposer(head))
         costs = costs[np.isfinite(costs[:, 0])]

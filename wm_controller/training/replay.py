@@ -91,7 +91,7 @@ class Replay:
 
     def planner(self, search: bool, proposer: Proposer | None = None) -> LowerLevel:
         """Make one that always searches, or never does."""
-        effort = replace(self.config.effort, candidates=0, search=search)
+        effort = replace(self.config.effort, candidates=0, enough=0.0, search=search)
         return LowerLevel(self._imagination, replace(self.config, effort=effort),
                           self._seed, time.perf_counter, proposer)
 

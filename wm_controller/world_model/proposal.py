@@ -8,7 +8,7 @@ from torch import nn, Tensor
 
 from wm_controller.world_model.spec import COMMAND, ModelSpec
 
-LOOK = 16        # numbers of the state that have a say
+LOOK = 8         # numbers of the state that have a say
 SEQUENCES = 4    # that are proposed
 KNOTS = (0, 1, 3, 6, 11)  # steps at which a sequence is told; straight lines between them
 DIRECTIONS = 8   # round the robot, in which memory is asked how much room there is,
@@ -26,6 +26,8 @@ class ProposalHead(nn.Module):
     several sequences, of which the nearest to what the planner found is taught (multiple choice
     learning: Guzman-Rivera et al., 2012).
     """
+
+    scale: Tensor
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
