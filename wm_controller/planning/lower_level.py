@@ -73,6 +73,7 @@ class LowerLevel:
         """Begin the next search from standing still: the goal is another."""
         self._sequence = np.zeros((self._config.horizon_steps, 2))
         self._planned_at = -math.inf
+        self._cost = -math.inf  # of the last plan; nothing goes as planned where there was none
         self._glances: float = math.inf  # since the last search
 
     def plan(self, state: Tensor, situation: Situation, memory: FreeSpace, pending: Pending,
@@ -85,10 +86,10 @@ class LowerLevel:
         """
         config, steps = self._config, self._config.horizon_steps
         goal = to_child(situation.pose, situation.goal)[0]
-        proposals = arcs(config.limits, steps, math.atan2(goal[1], goal[0]))
-        quick = proposals[:0] if self._proposer is None else self._proposer(
+        quick = np.zeros((0, steps, 2)) if self._proposer is None else self._proposer(
             state, situation, memory, steps)
-        proposals = np.concatenate([proposals, quick])
+        proposals = np.concatenate([
+            arcs(config.limits, steps, math.atan2(goal[1], goal[0])), quick])
         if meant is not None:
             proposals = np.concatenate([proposals, meant[None, :steps]])
         variable = self._imagination.draw(steps)
@@ -126,19 +127,22 @@ class LowerLevel:
         found, rounds = None, 0
         self._glances += 1
         must = not config.effort.search or self._lacks_time(deadline)
-        if must or config.effort.candidates and self._glances < config.effort.searches:
+        if must or config.effort.candidates:
             # Without a network what a driver would try has to do.
             glance = self._glance(replace(
                 search, proposals=proposals if must and not len(quick) else quick,
                 sigma=config.effort.noise * search.sigma))
-            found = glance if must or self._is_easy(*noted[-1], situation, memory) else None
+            if must or self._glances < config.effort.searches and self._is_easy(
+                    *noted[-1], situation, memory):
+                found = glance
             search = replace(search, known=glance.cost, proposals=np.concatenate(
                 [proposals, glance.actions[None]]))
         if found is None:
             found = self._solver(search)
             rounds, self._glances = found.rounds, 0
+        self._cost = -math.inf
         if np.isfinite(found.cost):
-            self._sequence, self._planned_at = found.actions, now
+            self._sequence, self._planned_at, self._cost = found.actions, now, found.cost
         return Course(found.actions, kept * found.actions + added, found.cost, rounds,
                       compose(situation.pose, shown.best),
                       compose(situation.pose, shown.candidates))
@@ -152,9 +156,9 @@ class LowerLevel:
 
     def _is_easy(self, future: Future, costs: Floats, situation: Situation, memory: FreeSpace
                  ) -> bool:
-        """Whether a glance, whose first candidate is the last plan, saw no need to search."""
+        """Whether a glance found that all goes as planned, with room to spare."""
         effort, best = self._config.effort, int(np.argmin(costs))
-        if not (np.isfinite(costs[0]) and costs[0] - costs[best] <= effort.gain):
+        if not -effort.ahead <= costs[best] - self._cost <= effort.slack:
             return False
         path = compose(situation.pose, future.poses[best].numpy())
         nearest = min(memory.clearance_at(path[:, :2]).min(), float(future.nearest[:, best].min()))
