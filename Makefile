@@ -83,7 +83,7 @@ ablation-collapse: $(READY) ## train every way against collapse for equal time; 
 
 # 1,400 rooms and 470,000 frames; the run resumes where it was stopped, also with more minutes. Then
 # sequences twice as long, for memory, in which clearance weighs more; goal pictures, upper level,
-# compass and decoder; and surprise.
+# compass and decoder; and, on drives of it, proposals and surprise.
 INDOOR_MINUTES ?= 240
 INDOOR_LONG_MINUTES ?= 150
 INDOOR_DATA = data/indoor_1.h5 data/indoor_11.h5 data/indoor_12.h5
@@ -96,12 +96,15 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 	test -e data/indoor_12.h5 || $(WM) collect --rooms 600 --steps 250 --seed 12 -o data/indoor_12.h5
 	test -e data/short.done || $(WM) train $(INDOOR_DATA) -o data/short.safetensors \
 	  --minutes $(INDOOR_MINUTES) --goal-picture-minutes 0 --abstract-minutes 0 \
-	  --compass-minutes 0 --decoder-minutes 0
+	  --compass-minutes 0 --decoder-minutes 0 --proposal-minutes 0
 	@touch data/short.done
 	$(WM) train $(INDOOR_DATA) -o models/indoor.safetensors --from data/short.safetensors \
 	  --window 32 --batch 16 --minutes $(INDOOR_LONG_MINUTES) --weight prediction=4 --weight clearance=12 \
-	  --goal-picture-minutes 80 --abstract-minutes 10 --compass-minutes 16 --decoder-minutes 8
+	  --goal-picture-minutes 80 --abstract-minutes 10 --compass-minutes 16 --decoder-minutes 8 \
+	  --proposal-minutes 0
 	$(WM) evaluate models/indoor.safetensors --family training --seed 77 --episodes 60 --record data/drives.h5
+	$(WM) train data/drives.h5 -o models/indoor.safetensors --proposal-of models/indoor.safetensors \
+	  --proposal-minutes 30
 	$(WM) train data/drives.h5 -o models/indoor.safetensors --calibrate models/indoor.safetensors
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs

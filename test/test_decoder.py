@@ -176,7 +176,7 @@ def test_the_command_trains_model_and_decoder_and_resumes_in_the_second(
     output = tmp_path / 'model.safetensors'
     arguments = ['train', str(data), '-o', str(output), '--steps', '4', '--batch', '4',
                  '--threads', '1', '--goal-picture-minutes', '0', '--abstract-minutes', '0',
-                 '--json']
+                 '--proposal-minutes', '0', '--json']
 
     def stop(*_):
         raise KeyboardInterrupt

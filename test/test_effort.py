@@ -114,10 +114,20 @@ def test_what_the_ensemble_differs_about_is_searched(cruising):
 
 
 def test_what_is_imagined_close_is_searched_around(cruising):
-    cruising.imagined.nearest = 0.25
+    cruising.imagined.nearest = CONFIG.footprint.reach + 0.5 * CONFIG.effort.room
     assert min(rounds for rounds, _ in cruising.plan(5)) > 0
 
 
 def test_without_candidates_for_a_glance_everything_is_searched():
     drive = Drive(candidates=0)
     assert min(rounds for rounds, _ in drive.plan(20)) > 0
+
+
+def test_a_search_ends_with_the_round_that_gains_little():
+    def rounds(**effort):
+        drive = Drive(searches=1, **effort)  # a glance is never enough
+        return [each for each, _ in drive.plan(20)]
+    whole = len(CONFIG.solver.candidates)
+    assert rounds(enough=0.0) == [whole] * 20
+    assert rounds(enough=100.0) == [1] * 20
+    assert 1 <= np.mean(rounds()) < whole

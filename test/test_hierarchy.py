@@ -135,7 +135,8 @@ def bundles(tmp_path_factory):
     folder, made = tmp_path_factory.mktemp('bundles'), []
     for width in (16, 0):
         spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()),
-                         architecture=replace(TINY, abstract_state=width, compass_width=8))
+                         architecture=replace(TINY, abstract_state=width, compass_width=8,
+                                              proposal_width=8))
         save_bundle(folder / f'{width}.safetensors', WorldModel(spec), gates={'passed': True},
                     training={}, energy_quantiles=())
         made.append(load_bundle(folder / f'{width}.safetensors'))

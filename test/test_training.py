@@ -250,7 +250,8 @@ def test_missing_targets_do_not_count():
 def test_the_command_trains_prints_gates_and_exits_1_when_one_fails(data, tmp_path, capsys):
     path = tmp_path / 'm.safetensors'
     code = wm(['train', str(data), '-o', str(path), '--steps', '2', '--batch', '4', '--threads',
-               '1', '--weight', 'clearance=2.5', '--weight', 'gap=0', '--json'])
+               '1', '--weight', 'clearance=2.5', '--weight', 'gap=0',
+               '--proposal-minutes', '0', '--json'])
     assert code == 1
     weights = load_bundle(path).training['weights']
     assert (weights['clearance'], weights['gap'], weights['variance']) == (2.5, 0.0, 8.0)

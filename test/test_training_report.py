@@ -80,7 +80,8 @@ def test_futures_to_look_at_begin_where_the_frames_do(data, outcome):
 
 def test_the_command_leaves_a_page_that_needs_nothing_else_and_a_summary(data, tmp_path, capsys):
     code = wm(['train', str(data), '-o', str(tmp_path / 'm.safetensors'), '--steps', '3',
-               '--batch', '8', '--threads', '1', '--runs', str(tmp_path / 'runs'), '--json'])
+               '--batch', '8', '--threads', '1', '--proposal-minutes', '0',
+               '--runs', str(tmp_path / 'runs'), '--json'])
     printed = json.loads(capsys.readouterr().out)
     assert code == 1  # three steps pass no gate
     page = (tmp_path / 'runs').glob('*-train/report.html')

@@ -20,6 +20,7 @@ GOAL_PICTURE_SHARE = 0.25
 ABSTRACT_SHARE = 0.15
 COMPASS_SHARE = 0.1
 DECODER_SHARE = 0.15
+PROPOSAL_SHARE = 0.1
 FRAMES_PER_START = 4  # of a sequence: from every fourth or so a future is imagined
 LATENT_ACTION = 4  # numbers of an action learned from video
 
@@ -68,6 +69,11 @@ def train(
         f'{DECODER_SHARE:.0%} of --minutes or --steps.')] = None,
     decoder_of: Annotated[str | None, typer.Option(
         metavar='BUNDLE', help='Train a decoder alone, for this finished bundle.')] = None,
+    proposal_minutes: Annotated[float | None, typer.Option(
+        help='Then teach a network what the search finds, so that planning begins there; 0: none; '
+        f'default: {PROPOSAL_SHARE:.0%} of --minutes or --steps.')] = None,
+    proposal_of: Annotated[str | None, typer.Option(
+        metavar='BUNDLE', help='Teach that alone, for this finished bundle.')] = None,
     latent_actions: Annotated[bool, typer.Option(
         '--latent-actions', help='Learn actions from the video; commands may lack.')] = False,
     pretrain_minutes: Annotated[float, typer.Option(
@@ -115,10 +121,10 @@ def train(
             with_encoder(CURRENT, encoder), latent_action=LATENT_ACTION if latent_actions else 0))
     parts = _parts(
         {'goal_pictures': goal_picture_minutes, 'abstract': abstract_minutes,
-         'compass': compass_minutes, 'decoder': decoder_minutes},
+         'compass': compass_minutes, 'decoder': decoder_minutes, 'proposal': proposal_minutes},
         {'goal_pictures': goal_pictures_of, 'abstract': abstract_of, 'compass': compass_of,
-         'decoder': decoder_of}, options)
-    if goal_pictures_of or abstract_of or compass_of or decoder_of:
+         'decoder': decoder_of, 'proposal': proposal_of}, options)
+    if goal_pictures_of or abstract_of or compass_of or decoder_of or proposal_of:
         _only_part(data, parts[0], as_json)
         return
     # A run that was stopped in one of the parts goes on there.
@@ -237,17 +243,19 @@ def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], opt
     from wm_controller.training.compass import CompassOptions, CompassPart
     from wm_controller.training.decoder import DecoderOptions, DecoderPart
     from wm_controller.training.goal_pictures import GoalPictureOptions, GoalPicturePart
+    from wm_controller.training.proposal import ProposalOptions, ProposalPart
 
     alone = [name for name, source in sources.items() if source]
     if len(alone) > 1:
-        raise InputError('--goal-pictures-of, --abstract-of, --compass-of and --decoder-of: one '
-                         'after another')
+        raise InputError('--goal-pictures-of, --abstract-of, --compass-of, --decoder-of and '
+                         '--proposal-of: one after another')
     found = []
     for part, settings, share in (
             (GoalPicturePart, GoalPictureOptions, GOAL_PICTURE_SHARE),
             (AbstractPart, AbstractOptions, ABSTRACT_SHARE),
             (CompassPart, CompassOptions, COMPASS_SHARE),
-            (DecoderPart, DecoderOptions, DECODER_SHARE)):
+            (DecoderPart, DecoderOptions, DECODER_SHARE),
+            (ProposalPart, ProposalOptions, PROPOSAL_SHARE)):
         name = part.NAME
         asked, source = minutes[name], sources[name]
         option = 'goal-picture' if name == 'goal_pictures' else name

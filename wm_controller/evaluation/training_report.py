@@ -78,7 +78,8 @@ def gate_rows(gates: Mapping[str, Any]) -> list[tuple[str, str, str]]:
                          ' / '.join(f'{table["coverage"][k - 1]:.0%}' for k in (1, 4, 8)), ''))
     for key in ('clearance_error_m', 'clearance_error_8_steps_m', 'clearance_no_change_8_steps_m',
                 'pose_error_per_step_m', 'goal_picture_error_m', 'goal_picture_constant_m',
-                'compass_error_deg', 'compass_error_surer_deg'):
+                'compass_error_deg', 'compass_error_surer_deg', 'proposal_excess_m',
+                'proposal_floor_excess_m'):
         if key in gates:
             rows.append((key.replace('_', ' '), _text(gates[key]), ''))
     return rows

@@ -15,7 +15,6 @@ import math
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
@@ -174,8 +173,10 @@ class FreeSpace:
     def clearance_at(self, points: Floats) -> Floats:
         """Return the distance (...,) m from points (..., 2) to the nearest occupied cell."""
         if self._distance is None:
-            self._distance = distance_transform_edt(
-                self._evidence <= self.parameters.occupied_above) * self.parameters.resolution
+            free = (self._evidence <= self.parameters.occupied_above).view(np.uint8)
+            cells = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+            # Where nothing stands, as far as the grid is wide.
+            self._distance = np.minimum(cells, self.cells) * self.parameters.resolution
         rows, columns = self._cells_of(points)
         return np.asarray(self._distance[rows, columns])
 

@@ -70,20 +70,26 @@ class SolverConfig:
 
 @dataclass(frozen=True)
 class EffortConfig:
-    """When a glance about the last plan is enough, and the whole search can be left out.
+    """When a glance at the last plan and what is proposed is enough, without a search.
 
-    Where none of its `candidates`, drawn with a share `noise` of the search's, is better than the
-    last plan by `gain` m of way, where there is `room` m beside the robot all along, and where the
-    ensemble differs less than `disagreement` times what is usual. Every `searches`-th plan is
-    searched for in any case: another way may have opened. No candidates: always search.
+    Where the best of its `candidates`, drawn with a share `noise` of the search's, costs up to
+    `slack` m of way more than the last plan did, or up to `ahead` m less: all goes as planned.
+    And where there is `room` m beside the robot all along, and the ensemble differs less than
+    `disagreement` times what is usual. Every `searches`-th plan is searched for in any case:
+    another way may have opened. A search ends with the round that gained less than `enough` m of
+    way. No candidates: always search, to the end. Not `search`: never, which is what the
+    proposals are worth by themselves.
     """
 
-    candidates: int = 24
+    candidates: int = 16
     noise: float = 0.5
-    gain: float = 0.2
-    room: float = 0.12
+    slack: float = 0.1
+    ahead: float = 0.5
+    room: float = 0.02
     disagreement: float = 2.0
     searches: int = 8
+    enough: float = 0.03
+    search: bool = True
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,7 @@ class PilotConfig:
     use_upper_level: bool = True  # by a hierarchical planner,
     use_places: bool = True  # likewise,
     use_compass: bool = True  # to steady the odometry that places lie in
+    use_proposals: bool = True  # of a network that the search taught, where the model has one
     effort: EffortConfig = field(default_factory=EffortConfig)
     hierarchy: HierarchyConfig = field(default_factory=HierarchyConfig)
     keep_candidates: int = 24

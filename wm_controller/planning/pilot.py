@@ -35,6 +35,7 @@ from wm_controller.planning.hierarchy import UpperLevel
 from wm_controller.planning.imagination import Imagination
 from wm_controller.planning.lower_level import LowerLevel, Pending
 from wm_controller.planning.objectives import Situation
+from wm_controller.planning.proposals import Proposer
 from wm_controller.planning.wayfinder import Wayfinder, WayfinderConfig
 from wm_controller.safety.geometry import wrap_angle
 from wm_controller.world_model.attach import upper_level
@@ -81,9 +82,14 @@ class Pilot:
             use_compass=self.config.use_compass)) if (
                 self.config.hierarchical and self.config.use_places) else None
         self._seed = seed
-        self._lower = LowerLevel(self.imagination, self.config, seed, clock)
+        head = bundle.model.proposal if self.config.use_proposals else None
+        self._proposer = None if head is None else Proposer(head)
+        self._lower = self._lower_level()
         self._goal: GoalEstimate | None = None
         self._start_anew()
+
+    def _lower_level(self) -> LowerLevel:
+        return LowerLevel(self.imagination, self.config, self._seed, self._clock, self._proposer)
 
     def _start_anew(self) -> None:
         self.movers = Movers()
@@ -112,7 +118,7 @@ class Pilot:
         self.estimator.reset()
         self.memory.clear()
         self._goal = None
-        self._lower = LowerLevel(self.imagination, self.config, self._seed, self._clock)
+        self._lower = self._lower_level()
         if self.wayfinder is not None:
             self.wayfinder.restart()
         self._start_anew()

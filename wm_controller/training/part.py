@@ -118,6 +118,11 @@ class Part(ABC):
         """Return what the bundle is to say of the training, beside what all parts have."""
         return {}
 
+    @property
+    def kept(self) -> list[Path]:
+        """Files that a stopped run goes on from, beside its checkpoint; removed at its end."""
+        return []
+
 
 Report = Callable[[PartProgress, float, dict[str, float]], None]
 Maker = Callable[[Bundle, PartOptions], Part]
@@ -170,7 +175,8 @@ def train_part(paths: list[Path], options: PartOptions, make: Maker, report: Rep
         keep()
         save_with_part(bundle.path, options.output, part.PREFIX, part.module, part.architecture,
                        {part.NAME: record}, part.gates(held_out))
-        path.unlink(missing_ok=True)
+        for each in (path, *part.kept):
+            each.unlink(missing_ok=True)
         return record
     finally:
         for data in datasets:

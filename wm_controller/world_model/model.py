@@ -22,6 +22,7 @@ from wm_controller.world_model.heads import (
     TimeToReachHead,
 )
 from wm_controller.world_model.latent_actions import LatentActions
+from wm_controller.world_model.proposal import ProposalHead
 from wm_controller.world_model.reach import ImageReachHead
 from wm_controller.world_model.spec import ModelSpec
 
@@ -58,6 +59,7 @@ class WorldModel(nn.Module):
         self.abstract = AbstractLevel(spec) if spec.architecture.abstract_state else None
         self.compass = CompassHead(spec, self.encoder.feature_shape) if (
             spec.architecture.compass_width) else None
+        self.proposal = ProposalHead(spec) if spec.architecture.proposal_width else None
         self.latent_actions = LatentActions(spec) if spec.architecture.latent_action else None
         normalisation = spec.normalisation
         self.register_buffer('action_scale', torch.tensor(normalisation.action_scale),

@@ -24,7 +24,8 @@ class Architecture:
     `gap`: the head that judges how near anything is, also after actions that were never taken.
     `abstract_state`: width of the upper level's states, 0: no such level; one of its steps is a
     chunk of `chunk_steps`, one of its actions has `macro_action` numbers.
-    `compass_width`: of the head that tells the heading against walls, 0: none.
+    `compass_width`: of the head that tells the heading against walls, 0: none; `proposal_width`:
+    likewise of the head that proposes action sequences.
     `latent_action`: width of actions learned from video; 0: commands are the actions.
     Frozen weights are not in the bundle: `backbone_sha256` is the file they must come from.
     Without `action_conditioned`, states are carried forward as if every action were zero.
@@ -49,6 +50,7 @@ class Architecture:
     macro_action: int = 6
     chunk_steps: int = 8
     compass_width: int = 0
+    proposal_width: int = 0
 
     @property
     def control(self) -> int:
@@ -117,6 +119,8 @@ class ModelSpec:
                       self.architecture.chunk_steps)
         if self.architecture.compass_width:
             sizes += (self.architecture.compass_width,)
+        if self.architecture.proposal_width:
+            sizes += (self.architecture.proposal_width,)
         if not all(isinstance(n, int) and 0 < n <= 4096 for n in sizes):
             raise InputError(f'the model description has sizes outside 1..4096: {sizes}')
         if not 1 <= self.architecture.ensemble <= 16 or not (

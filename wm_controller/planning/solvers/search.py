@@ -23,7 +23,8 @@ class Search:
     An infinite cost removes a candidate: it breaks a constraint, and teaches nothing.
     `proposals` (M, T, A) join the first round, whose noise has the standard deviations `sigma`
     (A,). `deadline` is on `clock`. `gradient`, where there is one, returns the costs (N,) and how
-    they change with the actions (N, T, A).
+    they change with the actions (N, T, A). A round that betters the best cost, or what was `known`
+    before the first, by less than `enough` is the last.
     """
 
     evaluate: Evaluate
@@ -36,6 +37,8 @@ class Search:
     deadline: float = math.inf
     clock: Callable[[], float] = time.perf_counter
     gradient: Gradient | None = None
+    enough: float = 0.0
+    known: float = math.inf
 
     def clip(self, actions: Floats) -> Floats:
         """Bring actions (..., A) within the limits."""
@@ -81,7 +84,7 @@ class Rounds:
         self.best = self.search.clip(self.search.start)
 
     def __iter__(self) -> Iterator[int]:
-        pace = 0.0
+        pace, before = 0.0, self.search.known
         for number, count in enumerate(self.counts):
             begun = self.search.clock()
             if number and begun + pace * count > self.search.deadline:
@@ -89,6 +92,9 @@ class Rounds:
             yield count
             self.done += 1
             pace = (self.search.clock() - begun) / count
+            if before - self.best_cost < self.search.enough:  # never, while nothing is known
+                return
+            before = min(before, self.best_cost)
 
     def evaluate(self, actions: Floats) -> tuple[Floats, Floats]:
         """Evaluate candidates (N, T, A); what is left of them, best first, with the costs."""
