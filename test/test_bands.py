@@ -9,6 +9,7 @@ import pytest
 
 from wm_controller.cli.main import run as wm
 from wm_controller.errors import InputError
+from wm_controller.evaluation import bands_study
 from wm_controller.evaluation.bands_study import DEFAULT, Extent, pooled, Row
 from wm_controller.planning.ablations import PARTS
 
@@ -56,7 +57,8 @@ def test_seeds_are_joined_drive_by_drive():
     assert low < 0.75 < high
 
 
-def test_what_was_driven_is_not_driven_again(tmp_path, capsys):
+def test_what_was_driven_is_not_driven_again_and_more_is_added(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bands_study, 'BLOCK', 1)
     arguments = ['benchmark', 'bands', str(SHIPPED), '-o', str(tmp_path / 'cells'), '--only',
                  'straight', '--band', 'near', '--episodes', '1', '--seeds', '1', '--workers',
                  '1', '--json']
@@ -69,6 +71,10 @@ def test_what_was_driven_is_not_driven_again(tmp_path, capsys):
     again = json.loads(capsys.readouterr().out)
     assert again['rows']['straight']['near']['collisions'] == 7
     assert first['rows']['straight']['near']['collisions'] == written['collisions']
+    arguments[arguments.index('--episodes') + 1] = '2'
+    assert wm(arguments) == 0
+    more = json.loads(capsys.readouterr().out)['rows']['straight']['near']
+    assert more['drives'] == 2 and more['collisions'] >= 7
     assert wm([*arguments, '--episodes', '0']) == 2
 
 

@@ -195,7 +195,7 @@ def test_it_frees_itself_where_something_holds_it(rival):
 @pytest.mark.parametrize('goal', ['pose', 'image'])
 def test_it_drives_in_the_simulator_behind_the_guard(rival, goal):
     spec = TaskSpec(3, goal_kind=goal, band_m=BANDS['near'] if goal == 'pose' else IMAGE_BAND)
-    [[episode]] = run_jobs([(Job(spec, 'diffusion', rival), 1)], 1, lambda: None)
+    [[episode]] = run_jobs([(Job(spec, 'diffusion', rival), range(1))], 1, lambda: None)
     assert episode.planner == 'diffusion' and episode.plans > 5
     assert episode.end_state in ('planning', 'reached')
 

@@ -59,7 +59,7 @@ def test_a_wall_is_driven_around_and_not_touched(side):
 
 def test_it_drives_in_rooms_as_an_evaluation_asks_it():
     [[episode]] = run_jobs([(Job(TaskSpec(3, band_m=BANDS['near'], people=0), 'dynamic-window'),
-                             1)], 1, lambda: None)
+                             range(1))], 1, lambda: None)
     assert episode.success and episode.planner == 'dynamic-window'
 
 

@@ -3,8 +3,8 @@
 """
 How far a planner gets: goals near, mid and far, beside rivals in the same rooms, in one table.
 
-Each cell is a file in a folder, so that a run that was stopped goes on, and hours of drives can
-be made in parts. Seeds are pooled.
+Each block of drives is a file in a folder, so that a run that was stopped goes on, hours of drives
+can be made in parts, and more be added. Blocks and seeds are pooled.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from wm_controller.errors import InputError
@@ -27,6 +28,7 @@ from wm_controller.world_model.attach import upper_level
 from wm_controller.world_model.bundle import load_bundle
 
 NAMES = ('near', 'mid', 'far')
+BLOCK = 20  # drives
 WITHOUT = '-'  # before a part of the planner that is left out
 COUNTED = ('collisions', 'distance_m', 'plans', 'deadline_misses', 'timeouts', 'driven_s')
 
@@ -80,6 +82,12 @@ class Extent:
     bands: tuple[str, ...] = NAMES
     workers: int = 1
 
+    @property
+    def blocks(self) -> list[range]:
+        """Numbers of the drives, a block each."""
+        return [range(first, min(first + BLOCK, self.episodes))
+                for first in range(0, self.episodes, BLOCK)]
+
     def __post_init__(self) -> None:
         unknown = [band for band in self.bands if band not in NAMES]
         if unknown or not self.bands or not self.seeds or self.episodes < 1 or self.workers < 1:
@@ -111,34 +119,36 @@ def run_bands_study(model: Path, names: Sequence[str], extent: Extent, out: Path
         for band in extent.bands:
             cells = []
             for seed in extent.seeds:
-                path = out / f'{name.replace(":", "_")}-{band}-{seed}.json'
-                cells.append(_cell(path, row.job(driven.path, band, seed), extent, digest,
-                                   on_done))
+                for drives in extent.blocks:
+                    path = out / f'{name.replace(":", "_")}-{band}-{seed}-{drives.start}.json'
+                    cells.append(_cell(path, row.job(driven.path, band, seed), drives,
+                                       extent.workers, digest, on_done))
             table[name][band] = pooled(cells)
     return {'model_digest': bundle.digest, 'episodes': extent.episodes,
             'seeds': list(extent.seeds), 'rows': table}
 
 
-def _cell(path: Path, job: Job, extent: Extent, digest: str | None, on_done: Callable[[], None]
-          ) -> dict[str, Any]:
+def _cell(path: Path, job: Job, drives: range, workers: int, digest: str | None,
+          on_done: Callable[[], None]) -> dict[str, Any]:
     if path.exists():
         cell: dict[str, Any] = json.loads(path.read_text())
-        if cell['model_digest'] == digest and cell['episodes'] == extent.episodes:
-            for _ in range(extent.episodes):
+        if cell['model_digest'] == digest and cell['episodes'] == len(drives):
+            for _ in drives:
                 on_done()
             return cell
-    [episodes] = run_jobs([(job, extent.episodes)], extent.workers, on_done)
+    [episodes] = run_jobs([(job, drives)], workers, on_done)
     cell = summarise(episodes, seed=job.spec.seed, model_digest=digest)
     write_whole(path, (json.dumps(cell, indent=2) + '\n').encode(), make_folder=True)
     return cell
 
 
 def pooled(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Join the summaries of several seeds, each with its own drives."""
+    """Join the summaries of several blocks, each with its own drives; medians by their median."""
     drives = sum(cell['episodes'] for cell in cells)
     wins = round(sum(cell['success_rate'] * cell['episodes'] for cell in cells))
     sums = {name: sum(cell[name] for cell in cells) for name in COUNTED}
     metres = sums['distance_m']
+    medians = [cell['plan_ms']['p50'] for cell in cells if cell['plan_ms']['p50'] is not None]
     planned_s = sum((cell['plan_s_per_m'] or 0.0) * cell['distance_m'] for cell in cells)
     return {
         'drives': drives, 'success_rate': wins / drives,
@@ -146,6 +156,5 @@ def pooled(cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
         'spl': sum(cell['spl'] * cell['episodes'] for cell in cells) / drives,
         'collisions_per_100m': per_100m(sums['collisions'], metres),
         'plan_s_per_m': planned_s / metres if metres > 0 else None,
-        'plan_ms_p50': max((cell['plan_ms']['p50'] for cell in cells
-                            if cell['plan_ms']['p50'] is not None), default=None),
+        'plan_ms_p50': median(medians) if medians else None,
         **sums}

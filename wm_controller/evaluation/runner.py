@@ -60,17 +60,17 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[tuple[Job, int]], workers: int, on_done: Callable[[], None]
+    jobs: Sequence[tuple[Job, range]], workers: int, on_done: Callable[[], None]
 ) -> list[list[Episode]]:
-    """Attempt, for each job, the drives 0 to its count; the results keep the jobs' order."""
+    """Attempt, for each job, the drives of these numbers; the results keep the jobs' order."""
     if workers < 1:
         raise InputError(f'--workers is {workers}: at least 1')
-    todo = [(which, index) for which, (_, count) in enumerate(jobs) for index in range(count)]
+    todo = [(which, index) for which, (_, drives) in enumerate(jobs) for index in drives]
     results: dict[tuple[int, int], Episode] = {}
     for which, episode in _attempt([(w, jobs[w][0], i) for w, i in todo], workers):
         results[which, episode.task.index] = episode
         on_done()
-    return [[results[w, i] for i in range(count)] for w, (_, count) in enumerate(jobs)]
+    return [[results[w, i] for i in drives] for w, (_, drives) in enumerate(jobs)]
 
 
 def _attempt(work: Sequence[tuple[int, Job, int]], workers: int) -> Iterator[tuple[int, Episode]]:

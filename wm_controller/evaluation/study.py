@@ -105,7 +105,7 @@ def _drive(
     jobs = [main]
     for name in study.beside:
         jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN, without=()))
-    results = run_jobs([(job, study.episodes) for job in jobs], study.workers, on_done)
+    results = run_jobs([(job, range(study.episodes)) for job in jobs], study.workers, on_done)
     return results[0], {
         name: summarise(found, seed=study.spec.seed, model_digest=None)
         for name, found in zip(study.beside, results[1:])
