@@ -26,8 +26,8 @@ def evaluate(
     episodes: int = typer.Option(100, help='Drives to attempt.', min=1),
     seed: int = typer.Option(0, help='Of rooms, starts, goals and all noise.', min=0),
     planner: str = typer.Option(
-        'flat', help='hierarchical, flat, straight (at the goal), random, dynamic-window (on the '
-        'laser), diffusion (a policy that imagines nothing), or oracle (true map).'
+        'hierarchical', help='hierarchical, flat, straight (at the goal), random, dynamic-window '
+        '(on the laser), diffusion (a policy that imagines nothing), or oracle (true map).'
     ),
     goal: str = typer.Option(
         'pose', help='pose, image (in sight, up to 3 m; see --teach), or '
