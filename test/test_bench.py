@@ -23,11 +23,12 @@ def bundle(tmp_path_factory):
     from wm_controller.data.schema import CLEARANCE_BEARINGS
     from wm_controller.world_model.bundle import save_bundle
     from wm_controller.world_model.model import WorldModel
-    from wm_controller.world_model.spec import ModelSpec
+    from wm_controller.world_model.spec import Architecture, ModelSpec
 
     path = tmp_path_factory.mktemp('bundle') / 'untrained.safetensors'
     torch.manual_seed(0)
-    spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()))
+    spec = ModelSpec(clearance_bearings=tuple(CLEARANCE_BEARINGS.tolist()),
+                     architecture=Architecture(abstract_state=16))
     save_bundle(path, WorldModel(spec), gates={'passed': True}, training={},
                 energy_quantiles=tuple(np.linspace(0, 1, 101).tolist()))
     return path

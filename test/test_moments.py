@@ -57,7 +57,7 @@ def episode():
 
 def page(*episodes, **more):
     summary = summarise(episodes, seed=1, model_digest='0123456789abcdef')
-    run = Run('Drives', summary, episodes, {('evaluation', 7): floor()}, **more)
+    run = Run('Drives', summary, episodes, {('evaluation', 7, 0): floor()}, **more)
     return report.render_html(run)
 
 

@@ -14,6 +14,7 @@ from drawn_world import draw, write_dataset
 from futures import future_of
 from tiny_training import equal, part_weights, quiet, stop_part_at, tiny_bundle
 from wm_controller.cli.main import run as wm
+from wm_controller.evaluation.distillation import ProposalOptions, ProposalPart
 from wm_controller.memory.free_space import FreeSpace
 from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.contract import Observation, PoseGoal
@@ -22,7 +23,6 @@ from wm_controller.planning.objectives import Situation
 from wm_controller.planning.pilot import Pilot
 from wm_controller.planning.proposals import Proposer, tell
 from wm_controller.training.part import NoData, train_part
-from wm_controller.training.proposal import ProposalOptions, ProposalPart
 from wm_controller.world_model.bundle import load_bundle
 from wm_controller.world_model.proposal import (
     KNOTS,
@@ -42,7 +42,7 @@ SPEC = ModelSpec(architecture=Architecture(state=32, proposal_width=32))
 @pytest.fixture(scope='module', autouse=True)
 def few_held_out():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('wm_controller.training.proposal.HELD_OUT_WINDOWS', 1)
+        patch.setattr('wm_controller.evaluation.distillation.HELD_OUT_WINDOWS', 1)
         yield
 
 
@@ -144,7 +144,7 @@ def test_it_is_small_enough_to_be_shipped():
 def test_a_stopped_run_goes_on_with_what_the_teacher_had_said(data, plain, tmp_path, monkeypatch):
     whole, stopped = tmp_path / 'whole.safetensors', tmp_path / 'stopped.safetensors'
     train_part([data], options(plain, whole), ProposalPart, quiet)
-    monkeypatch.setattr('wm_controller.training.proposal.KEEP_EVERY_S', 0.0)
+    monkeypatch.setattr('wm_controller.evaluation.distillation.KEEP_EVERY_S', 0.0)
     stop_part_at(3, monkeypatch, lambda report: train_part(
         [data], options(plain, stopped), ProposalPart, report))
     kept = stopped.with_name('stopped.safetensors.proposal.plans')

@@ -23,7 +23,7 @@ from wm_controller.nodes.conversions import seconds
 from wm_controller.resources import find_config
 from wm_controller.world_model.bundle import save_bundle
 from wm_controller.world_model.model import WorldModel
-from wm_controller.world_model.spec import ModelSpec
+from wm_controller.world_model.spec import Architecture, ModelSpec
 
 RECORDING = Path(__file__).parents[2] / 'shared' / 'recordings' / 'office_car'
 DURATION_S = float(os.environ.get('WM_RECORDING_S', '20'))
@@ -39,8 +39,8 @@ def untrained_bundle(path):
     """A bundle of the right shape that has learned nothing: what counts here is that it runs."""
     torch.manual_seed(0)
     bearings = tuple(np.deg2rad(np.linspace(42, -42, 15)).tolist())
-    save_bundle(path, WorldModel(ModelSpec(clearance_bearings=bearings)), gates={'passed': True},
-                training={}, energy_quantiles=())
+    spec = ModelSpec(clearance_bearings=bearings, architecture=Architecture(abstract_state=16))
+    save_bundle(path, WorldModel(spec), gates={'passed': True}, training={}, energy_quantiles=())
     return path
 
 

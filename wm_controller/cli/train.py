@@ -239,11 +239,11 @@ class _PartRun:
 def _parts(minutes: dict[str, float | None], sources: dict[str, str | None], options: Any
            ) -> list[_PartRun]:
     """What is to be trained behind a model, or for finished bundles; raises InputError."""
+    from wm_controller.evaluation.distillation import ProposalOptions, ProposalPart
     from wm_controller.training.abstract import AbstractOptions, AbstractPart
     from wm_controller.training.compass import CompassOptions, CompassPart
     from wm_controller.training.decoder import DecoderOptions, DecoderPart
     from wm_controller.training.goal_pictures import GoalPictureOptions, GoalPicturePart
-    from wm_controller.training.proposal import ProposalOptions, ProposalPart
 
     alone = [name for name, source in sources.items() if source]
     if len(alone) > 1:

@@ -25,10 +25,10 @@ from torch import Tensor
 
 from wm_controller.data.windows import Windows
 from wm_controller.errors import InputError
+from wm_controller.evaluation.replay import Replay
 from wm_controller.files import write_whole
 from wm_controller.planning.proposals import Proposer, tell
 from wm_controller.training.part import Batch, NoData, Part, PartOptions, Sampler
-from wm_controller.training.replay import Replay
 from wm_controller.world_model.bundle import Bundle, load_bundle
 from wm_controller.world_model.proposal import proposal_loss, ProposalHead
 
