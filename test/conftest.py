@@ -23,6 +23,20 @@ ROOT = Path(__file__).resolve().parents[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope='session')
+def data(tmp_path_factory):
+    """A data set of a drawn world; read it, and leave it as it is."""
+    from drawn_world import write_dataset
+    return write_dataset(tmp_path_factory.mktemp('data') / 'drawn.h5', episodes=6)
+
+
+@pytest.fixture(scope='session')
+def plain(data, tmp_path_factory):
+    """A bundle trained on `data` for seconds, with none of the parts that are trained after it."""
+    from tiny_training import tiny_bundle
+    return tiny_bundle(tmp_path_factory.mktemp('model') / 'plain.safetensors', data)
+
+
 @pytest.fixture
 def ros_domain(monkeypatch):
     """Give the test a random ROS_DOMAIN_ID, so that runs side by side do not hear each other."""

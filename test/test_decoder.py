@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from drawn_world import write_dataset
-from tiny_training import equal, part_weights, quiet, stop_part_at, TINY, tiny_bundle
+from tiny_training import equal, part_weights, quiet, stop_part_at, TINY
 from wm_controller.cli.main import run as wm
 from wm_controller.data.dataset import open_all
 from wm_controller.data.windows import Windows
@@ -28,17 +28,6 @@ from wm_controller.world_model.spec import Architecture, ModelSpec
 
 SHIPPED = Path(__file__).parents[1] / 'models' / 'indoor.safetensors'
 CHANNELS_TINY = (4, 16, 8)
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp('data') / 'drawn.h5', episodes=6)
-
-
-@pytest.fixture(scope='module')
-def plain(data, tmp_path_factory):
-    """A bundle without a decoder."""
-    return tiny_bundle(tmp_path_factory.mktemp('model') / 'plain.safetensors', data)
 
 
 def options(plain, output, **changes):

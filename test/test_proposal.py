@@ -12,7 +12,7 @@ import torch
 
 from drawn_world import draw, write_dataset
 from futures import future_of
-from tiny_training import equal, part_weights, quiet, stop_part_at, tiny_bundle
+from tiny_training import equal, part_weights, quiet, stop_part_at
 from wm_controller.cli.main import run as wm
 from wm_controller.evaluation.distillation import ProposalOptions, ProposalPart
 from wm_controller.memory.free_space import FreeSpace
@@ -44,17 +44,6 @@ def few_held_out():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('wm_controller.evaluation.distillation.HELD_OUT_WINDOWS', 1)
         yield
-
-
-@pytest.fixture(scope='module')
-def data(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp('data') / 'drawn.h5', episodes=6)
-
-
-@pytest.fixture(scope='module')
-def plain(data, tmp_path_factory):
-    """A bundle without a proposal network."""
-    return tiny_bundle(tmp_path_factory.mktemp('model') / 'plain.safetensors', data)
 
 
 @pytest.fixture(scope='module')
