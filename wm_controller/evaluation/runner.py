@@ -13,6 +13,7 @@ import multiprocessing
 import os
 from pathlib import Path
 import signal
+import threading
 import time
 from typing import Any, TYPE_CHECKING
 
@@ -98,6 +99,14 @@ def _attempt(work: Sequence[tuple[int, Job, int]], workers: int) -> Iterator[tup
 
 def _begin_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # die silently with the terminal's Ctrl-C
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)  # nobody waits for the drive any more
 
 
 def _drive(job: Job, index: int) -> Episode:
