@@ -257,7 +257,7 @@ def test_a_model_drives_by_camera_alone_to_an_image(tmp_path, capsys):
     (['--planner', 'straight', '--band', 'close'], 'near, mid or far'),
     (['--planner', 'straight', '--goal', 'smell'], 'none of pose, image, route'),
     (['x', '--planner', 'hierarchical', '--changed'], 'must be taught'),
-    (['x', '--goal', 'route'], "set planner to 'hierarchical'"),
+    (['x', '--planner', 'flat', '--goal', 'route'], "set planner to 'hierarchical'"),
     (['--planner', 'psychic'], 'unknown'),
     (['--planner', 'clever', 'x'], "planner 'clever' is unknown"),
     (['x', '--without', 'luck'], '--without luck: use ensemble'),
