@@ -4,13 +4,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-import shlex
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import command_line, emit, progress, reports_errors, with_interval
 from wm_controller.errors import InputError
 
 
@@ -28,20 +26,19 @@ def explore(
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Explore rooms; beside it, driving straight on until something stops it, and at random."""
-    if not minutes > 0 or planner not in ('flat', 'hierarchical'):
-        raise InputError('--minutes must be positive, --planner flat or hierarchical')
+    if not minutes > 0:
+        raise InputError('--minutes must be positive')
     from wm_controller.evaluation.coverage import compare, Comparison, WAYS
-    from wm_controller.world_model.attach import upper_level
+    from wm_controller.evaluation.runner import check_pilot
     from wm_controller.world_model.bundle import load_bundle
 
     bundle = load_bundle(model)
-    if planner == 'hierarchical':
-        upper_level(bundle)
+    check_pilot(planner, bundle)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     with progress('exploring', total=rooms * len(WAYS)) as advance:
         result = compare(Comparison(bundle.path, rooms, minutes, seed, planner, not no_scan, out,
-                                    'wm ' + shlex.join(sys.argv[1:])), advance)
+                                    command_line()), advance)
     emit({**result, 'model_digest': bundle.digest}, as_json, _table)
 
 
@@ -53,11 +50,7 @@ def _table(result: Mapping[str, Any]) -> Any:
         table.add_column(column)
     for name, row in result['rows'].items():
         bumps = row['collisions_per_100m']
-        table.add_row(name, _figure(row['m2_per_minute'], '.1f'), _figure(row['share'], '.0%'),
+        table.add_row(name, with_interval(row['m2_per_minute'], '.1f'),
+                      with_interval(row['share'], '.0%'),
                       '–' if bumps is None else f'{bumps:.1f}')
     return table
-
-
-def _figure(value: Mapping[str, Any], form: str) -> str:
-    low, high = value['ci95']
-    return f'{value["mean"]:{form}} ({low:{form}} to {high:{form}})'

@@ -4,13 +4,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-import shlex
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import command_line, emit, progress, reports_errors
 from wm_controller.errors import InputError
 
 
@@ -41,7 +39,7 @@ def growth(
     with progress('growth', total=STAGES) as advance:
         result = {'machine': machine(), 'model': bundle.path.name, 'model_digest': bundle.digest,
                   **bench_growth(bundle, calls, advance, places)}
-    write_growth(out, result, 'wm ' + shlex.join(sys.argv[1:]))
+    write_growth(out, result, command_line())
     emit({**result, 'folder': str(out)}, as_json, _table)
 
 

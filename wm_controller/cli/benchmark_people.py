@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import emit, progress, reports_errors, with_interval
 from wm_controller.errors import InputError
 
 
@@ -32,16 +32,14 @@ def people(
 ) -> None:
     """Meet people who walk: foreseeing what moves, in a still world, and beside other drivers."""
     from wm_controller.evaluation.meetings import compare, DRIVERS, Meeting, Wanted
-    from wm_controller.world_model.attach import upper_level
+    from wm_controller.evaluation.runner import check_pilot
     from wm_controller.world_model.bundle import load_bundle
 
     drivers = tuple(driver or DRIVERS)
-    if planner not in ('flat', 'hierarchical') or not set(drivers) <= set(DRIVERS):
-        raise InputError(f'--planner must be flat or hierarchical, --driver of: '
-                         f'{", ".join(DRIVERS)}')
+    if not set(drivers) <= set(DRIVERS):
+        raise InputError(f'--driver must be of: {", ".join(DRIVERS)}')
     bundle = load_bundle(model)
-    if planner == 'hierarchical':
-        upper_level(bundle)
+    check_pilot(planner, bundle)
     wanted = Wanted(bundle.path, encounters, first, seed, family, planner, not no_scan, drivers)
     with progress('meeting', total=encounters * len(drivers)) as advance:
         seen: list[Meeting] = []
@@ -77,20 +75,14 @@ def _table(result: Mapping[str, Any]) -> Any:
         table.add_row(
             name, f'{row["success_rate"]:.0%} ({low:.0%} to {high:.0%})',
             f'{row["bumps"]} ({row["driven_into"]})', str(row['stops']),
-            *(_figure(row[key]) for key in ('cut_s', 'gap_m', 'lost_s')),
+            *(with_interval(row[key]) for key in ('cut_s', 'gap_m', 'lost_s')),
             f'{row["alone_success_rate"]:.0%}')
     if 'gain' in result:
         gain = result['gain']
         table.add_section()
         table.add_row(
-            'moving less still', _figure(gain['success']),
-            f'{_figure(gain["bumps"])}; {_figure(gain["driven_into"])}', _figure(gain['stops']),
-            *(_figure(gain[key]) for key in ('cut_s', 'gap_m', 'lost_s')), '')
+            'moving less still', with_interval(gain['success']),
+            f'{with_interval(gain["bumps"])}; {with_interval(gain["driven_into"])}',
+            with_interval(gain['stops']),
+            *(with_interval(gain[key]) for key in ('cut_s', 'gap_m', 'lost_s')), '')
     return table
-
-
-def _figure(value: Mapping[str, Any]) -> str:
-    if value['mean'] is None:
-        return '–'
-    low, high = value['ci95']
-    return f'{value["mean"]:.2f} ({low:.2f} to {high:.2f})'

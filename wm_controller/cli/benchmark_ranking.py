@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import emit, progress, reports_errors, with_interval
 
 
 @reports_errors
@@ -35,12 +35,6 @@ def _table(result: Mapping[str, Any]) -> Any:
     for column in ('score', 'AUC within a state', 'rank correlation with true clearance'):
         table.add_column(column)
     for name, row in result['rows'].items():
-        table.add_row(name, *(_figure(row[key]) for key in ('auc', 'rank_correlation')))
+        table.add_row(name, *(with_interval(row[key], '.3f')
+                              for key in ('auc', 'rank_correlation')))
     return table
-
-
-def _figure(value: Mapping[str, Any]) -> str:
-    if value['mean'] is None:
-        return '–'
-    low, high = value['ci95']
-    return f'{value["mean"]:.3f} ({low:.3f} to {high:.3f})'

@@ -5,13 +5,11 @@
 from collections.abc import Mapping
 import json
 from pathlib import Path
-import shlex
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from wm_controller.cli.common import emit, plain, progress_to, reports_errors
+from wm_controller.cli.common import command_line, emit, plain, progress_to, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
 
@@ -69,7 +67,7 @@ def tworoom(
     report = {'benchmark': 'swm/TwoRoom-v1', 'success_px': 16, 'image_px': 224,
               'rows': summaries, 'published': [{'row': row, **{str(k): v for k, v in by.items()}}
                                                for row, by in PUBLISHED],
-              'below_aim': short, 'command': shlex.join(['wm', *sys.argv[1:]])}
+              'below_aim': short, 'command': command_line()}
     directory = run_directory(out, 'benchmark-tworoom')
     write_whole(directory / 'summary.json', json.dumps(plain(report), indent=2).encode())
     write_whole(directory / 'episodes.csv', as_csv(results).encode())

@@ -10,6 +10,7 @@ import json
 import math
 import os
 from pathlib import Path
+import shlex
 import sys
 from typing import Any, Protocol, TypeVar
 
@@ -178,3 +179,16 @@ def progress_to(description: str) -> Iterator[Move]:
 def figure(value: float | None, digits: int = 0) -> str:
     """Show a figure of a table, a dash where there is none."""
     return '–' if value is None else f'{value:.{digits}f}'
+
+
+def with_interval(value: Mapping[str, Any], form: str = '.2f') -> str:
+    """Show a `mean` with its `ci95`, a dash where there is none."""
+    if value['mean'] is None:
+        return '–'
+    low, high = value['ci95']
+    return f'{value["mean"]:{form}} ({low:{form}} to {high:{form}})'
+
+
+def command_line() -> str:
+    """Return what was typed, to be typed again."""
+    return shlex.join(['wm', *sys.argv[1:]])

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 import os
 from pathlib import Path
-import shlex
 import signal
 import sys
 import time
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import command_line, emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
 READY_S = 90.0
@@ -61,11 +60,11 @@ def demo(
             "'wm_controller[ros]'"
         ) from None
     from wm_controller.evaluation.processes import NodeDied
+    from wm_controller.evaluation.runner import check_pilot
     from wm_controller.resources import find_model
 
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop is our Ctrl-C
-    if planner not in ('hierarchical', 'flat'):
-        raise InputError(f'--planner {planner}: use hierarchical or flat')
+    check_pilot(planner)
     plan = _prepare(find_model(model), goals, room_seed, family, people)
     plan = replace(plan, planner=planner, speed_factor=speed_factor, timeout_s=timeout,
                    allow_ungated=allow_ungated)
@@ -248,7 +247,7 @@ def _write(
         + ('room it has never seen' if plan.room.family == 'evaluation' else 'training room'),
         subtitle=f'whole ROS graph: simulator, controller, guardrail · room {plan.room.seed}, '
         f'{plan.room.layout.replace("_", " ")} · model {summary["model"]}',
-        command='wm ' + shlex.join(sys.argv[1:]),
+        command=command_line(),
         summary=summary,
         episodes=episodes,
         floors=floors,

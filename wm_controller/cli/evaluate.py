@@ -5,14 +5,12 @@
 from collections.abc import Mapping
 import os
 from pathlib import Path
-import shlex
-import sys
 from typing import Any
 
 from rich.table import Table
 import typer
 
-from wm_controller.cli.common import emit, figure, plain, progress, reports_errors
+from wm_controller.cli.common import command_line, emit, figure, plain, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 from wm_controller.planning.ablations import PARTS
 
@@ -115,7 +113,7 @@ def evaluate(
         out=out,
         record=record,
         without=tuple(without or ()),
-        command='wm ' + shlex.join(sys.argv[1:]),
+        command=command_line(),
     )
     with progress(f'driving ({planner})', total=study.drives) as advance:
         directory, summary = run_study(study, advance)

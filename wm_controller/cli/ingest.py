@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, ExitStack
 import math
 from pathlib import Path
-import shlex
-import sys
 from typing import Any
 
 import typer
 
-from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.cli.common import command_line, emit, progress, reports_errors
 from wm_controller.errors import InputError
 
 
@@ -62,7 +60,7 @@ def ingest(
         action_scale=action_scale, align_lag=align_lag, max_gap_s=max_gap, min_steps=min_steps,
         command_timeout_s=command_timeout, horizontal_fov_deg=fov, scan_offset=scan_offset)
     with _bars() as bar:
-        report = run(bags, output, options, command=shlex.join(['wm', *sys.argv[1:]]),
+        report = run(bags, output, options, command=command_line(),
                      progress=bar)
     emit(report, as_json, _render)
 

@@ -20,11 +20,18 @@ from wm_controller.errors import InputError
 from wm_controller.evaluation.diffusion_file import load_rival
 from wm_controller.evaluation.metrics import per_100m, summarise, wilson_interval
 from wm_controller.evaluation.recorder import Keep
-from wm_controller.evaluation.runner import BASELINES, DIFFUSION, Job, PLANNERS, run_jobs
+from wm_controller.evaluation.runner import (
+    BASELINES,
+    check_pilot,
+    DIFFUSION,
+    Job,
+    PILOTS,
+    PLANNERS,
+    run_jobs,
+)
 from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
 from wm_controller.files import write_whole
 from wm_controller.planning.ablations import PARTS
-from wm_controller.world_model.attach import upper_level
 from wm_controller.world_model.bundle import load_bundle
 
 NAMES = ('near', 'mid', 'far')
@@ -109,8 +116,9 @@ def run_bands_study(model: Path, names: Sequence[str], extent: Extent, out: Path
                              'rival` makes it')
         policy = load_rival(rival)
     bundle = load_bundle(model)
-    if any(row.planner == 'hierarchical' and 'upper-level' not in row.without for row in rows):
-        upper_level(bundle)
+    for row in rows:
+        if row.planner in PILOTS:
+            check_pilot(row.planner, bundle, row.without)
     table: dict[str, dict[str, Any]] = {}
     for name, row in zip(names, rows):
         table[name] = {}

@@ -62,12 +62,7 @@ class ProposalPart(Part):
         self.head = ProposalHead(spec).to(next(bundle.model.parameters()).device)
         self.module = self.head
         self._teacher: Teacher | None = None
-        given = bundle
-        if given.model.proposal is None and options.initial:
-            given = load_bundle(options.initial)
-        if given.model.proposal is not None and (
-                given.spec.architecture.proposal_width == options.width):
-            self.module.load_state_dict(given.model.proposal.state_dict())
+        self.begin_from(bundle, options.initial)
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wm_controller.errors import InputError
+from wm_controller.evaluation.metrics import path_length
 from wm_controller.evaluation.records import Task
 from wm_controller.evaluation.tasks import make_task, TaskSpec
 from wm_controller.simulation.appearance import draw_person_colours
@@ -127,7 +128,7 @@ def _against(way: np.ndarray, at: int, room: Room, rng: np.random.Generator
     if begin is None or end is None:
         return None
     points = np.concatenate([begin[::-1], way[near:far + 1][::-1], end])
-    return points, _length(begin) + (far - at) * STEP_M
+    return points, path_length(begin) + (far - at) * STEP_M
 
 
 def _slower(way: np.ndarray, last: int, room: Room, rng: np.random.Generator
@@ -164,7 +165,3 @@ def _resampled(points: np.ndarray) -> np.ndarray:
     marks = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     at = np.arange(0.0, marks[-1], STEP_M)
     return np.stack([np.interp(at, marks, column) for column in points.T], -1)
-
-
-def _length(points: np.ndarray) -> float:
-    return float(np.hypot(*np.diff(points, axis=0).T).sum())

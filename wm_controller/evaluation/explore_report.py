@@ -10,8 +10,8 @@ from pathlib import Path
 from wm_controller.evaluation.floor import Floor
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.report import moments_of, template
+from wm_controller.evaluation.tasks import room_of
 from wm_controller.files import write_whole
-from wm_controller.simulation.rooms import make_room
 
 
 def write_explore_report(folder: Path, drives: Sequence[tuple[Episode, Mapping[str, float]]],
@@ -19,8 +19,7 @@ def write_explore_report(folder: Path, drives: Sequence[tuple[Episode, Mapping[s
     """Write the page of drives, each with what it saw (`coverage.seen_by`); returns its path."""
     shown = []
     for episode, seen in drives:
-        task = episode.task
-        floor = Floor.of(make_room(task.room_seed, task.family, people=task.people))
+        floor = Floor.of(room_of(episode.task))
         shown.append({'episode': episode, 'seen': seen, 'moments': moments_of(floor, episode)})
     page = template('explore.html.j2').render(drives=shown, command=command)
     path = folder / 'explore.html'

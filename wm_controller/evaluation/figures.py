@@ -156,17 +156,6 @@ def drive_map(
         return as_png(figure)
 
 
-def room_picture(floor: Floor, width_px: int = 1200) -> bytes:
-    """Draw a room without any drive, to draw on; PNG, edge to edge."""
-    wide, high = floor.size_m
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width_px / 200, width_px / 200 * high / wide), dpi=200)
-        axes = figure.add_axes((0, 0, 1, 1))
-        draw_floor(axes, floor)
-        _draw_scale(axes, floor)
-        return as_png(figure)
-
-
 def _draw_number(axes: Axes, episode: Episode) -> None:
     x, y = episode.task.goal[:2]
     style: dict[str, Any] = {'fontsize': 9, 'fontweight': 'bold', 'color': '#00573f'}

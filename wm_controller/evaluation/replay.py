@@ -42,11 +42,7 @@ class Replay:
 
     def __init__(self, bundle: Bundle, seed: int = 0) -> None:
         config = PilotConfig()
-        low, high, turn = bundle.spec.action_limits
-        limits = config.limits
-        self.config = replace(config, limits=replace(
-            limits, min_v=max(limits.min_v, low), max_v=min(limits.max_v, high),
-            max_w=min(limits.max_w, turn)))
+        self.config = replace(config, limits=config.limits.within(bundle.spec.action_limits))
         self._bundle, self._seed = bundle, seed
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)
         self._imagination = Imagination.of(bundle, config.drawn_futures, seed)

@@ -221,7 +221,8 @@ def moments_of(floor: Floor, episode: Episode) -> dict[str, Any] | None:
     drawn = scrubber(floor, episode)
     if drawn is None:
         return None
-    return {'map': drawn, 'picture': data_uri(figures.room_picture(floor), 'image/png')}
+    room = figures.drive_map(floor, (), width_px=1200)
+    return {'map': drawn, 'picture': data_uri(room, 'image/png')}
 
 
 def _edges(distances_m: Sequence[float]) -> list[float]:

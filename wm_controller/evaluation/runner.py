@@ -27,13 +27,15 @@ if TYPE_CHECKING:
     from wm_controller.evaluation.episodes import LoopSettings, PolicyFactory
     from wm_controller.evaluation.policy import Policy
     from wm_controller.evaluation.records import Task
+    from wm_controller.planning.config import RobotLimits
     from wm_controller.safety.guard import Guard
     from wm_controller.simulation.simulator import RobotSpec, Simulator
     from wm_controller.world_model.bundle import Bundle
 
 BASELINES = ('straight', 'random', 'dynamic-window', 'oracle')
 DIFFUSION = 'diffusion'  # a rival with a model of its own kind
-PLANNERS = ('hierarchical', 'flat', DIFFUSION, *BASELINES)
+PILOTS = ('hierarchical', 'flat')  # ours
+PLANNERS = (*PILOTS, DIFFUSION, *BASELINES)
 # One thread each, or a plan's processor time would hide that it needs the whole machine.
 ONE_THREAD = {
     'OMP_NUM_THREADS': '1',
@@ -117,9 +119,7 @@ def _drive(job: Job, index: int) -> Episode:
     settings = LoopSettings(**job.settings)
     keep = job.keep
     if index < job.filmed:
-        film = Keep.film()
-        keep = replace(keep, frame_period_s=film.frame_period_s, frame_width=film.frame_width,
-                       moment_period_s=film.moment_period_s)
+        keep = replace(Keep.film(), trace=keep.trace, steps=keep.steps)
     return run_episode(
         task,
         policy_factory(job, settings),
@@ -161,6 +161,16 @@ def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
     return build
 
 
+def check_pilot(planner: str, bundle: Bundle | None = None, without: Sequence[str] = ()) -> None:
+    """Raise InputError unless `planner` is ours, and the bundle (if given) has what it needs."""
+    if planner not in PILOTS:
+        raise InputError(f'--planner {planner}: use {" or ".join(PILOTS)}')
+    if bundle is not None and planner == 'hierarchical' and 'upper-level' not in without:
+        from wm_controller.world_model.attach import upper_level
+
+        upper_level(bundle)
+
+
 def make_guard(settings: LoopSettings) -> Guard:
     """Build the guard of every planner, within the robot's limits."""
     from wm_controller.safety.guard import Guard
@@ -192,20 +202,14 @@ def make_pilot(
 ) -> Policy:
     """Load the bundle (once a process) and build its pilot within the robot's limits."""
     from wm_controller.planning.ablations import without
-    from wm_controller.planning.config import (
-        MARGIN_M,
-        MARGIN_WITHOUT_LASER_M,
-        PilotConfig,
-        RobotLimits,
-    )
+    from wm_controller.planning.config import MARGIN_M, MARGIN_WITHOUT_LASER_M, PilotConfig
     from wm_controller.planning.pilot import Pilot
     from wm_controller.safety.geometry import Footprint
 
-    limits = RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
     margin = MARGIN_M if scan else MARGIN_WITHOUT_LASER_M
     config = PilotConfig(
         footprint=Footprint.circle(robot.radius),
-        limits=limits,
+        limits=_limits(robot),
         margin=margin,
         hierarchical=planner == 'hierarchical',
     )
@@ -218,10 +222,14 @@ def make_pilot(
 def make_diffusion_driver(model: Path, robot: RobotSpec, seed: int) -> Policy:
     """Load a diffusion policy (once a process) and drive it within the robot's limits."""
     from wm_controller.evaluation.diffusion_policy import DiffusionDriver
+
+    return DiffusionDriver(_rival(model), _limits(robot), seed)
+
+
+def _limits(robot: RobotSpec) -> RobotLimits:
     from wm_controller.planning.config import RobotLimits
 
-    limits = RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
-    return DiffusionDriver(_rival(model), limits, seed)
+    return RobotLimits(robot.min_linear, robot.max_linear, robot.max_angular)
 
 
 @lru_cache(maxsize=2)

@@ -19,7 +19,15 @@ from wm_controller.evaluation.metrics import summarise
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, write_report
-from wm_controller.evaluation.runner import BASELINES, DIFFUSION, Job, PLANNERS, run_jobs
+from wm_controller.evaluation.runner import (
+    BASELINES,
+    check_pilot,
+    DIFFUSION,
+    Job,
+    PILOTS,
+    PLANNERS,
+    run_jobs,
+)
 from wm_controller.evaluation.tasks import room_of, TaskSpec
 from wm_controller.evaluation.video import write_video
 from wm_controller.planning.ablations import PARTS
@@ -57,7 +65,7 @@ class Study:
             raise InputError(f'--without {unknown[0]}: use {", ".join(PARTS)}')
         if self.spec.goal_kind == 'route' and self.planner in ('flat', DIFFUSION):
             raise InputError(f'--goal route: {NO_PLACES}')
-        if self.without and self.planner in (*BASELINES, DIFFUSION):
+        if self.without and self.planner not in PILOTS:
             raise InputError(f'--without: {self.planner} has no parts to be left out')
 
     @property
@@ -155,12 +163,10 @@ def _check_model(study: Study) -> tuple[str | None, Path | None]:
 
         rival = load_rival(study.model)
         return rival.digest, rival.path
-    from wm_controller.world_model.attach import upper_level
     from wm_controller.world_model.bundle import load_bundle
 
     bundle = load_bundle(study.model)
-    if study.planner == 'hierarchical':
-        upper_level(bundle)
+    check_pilot(study.planner, bundle, study.without)
     return bundle.digest, bundle.path
 
 

@@ -47,13 +47,13 @@ def fitted(poses: Floats, ends: NDArray[np.int64], changes: Floats, sigmas: Floa
     graph = _Graph.of(len(found), np.asarray(ends)[measured], changes[measured],
                       sigmas[measured], told)
     trust, limit = np.ones(len(graph.ends)), OUTLIER ** 2
-    doubted = np.zeros(len(measured), bool) if doubtful is None else np.asarray(doubtful, bool)
+    doubted = np.zeros(len(graph.ends), bool) if doubtful is None else (
+        np.asarray(doubtful, bool)[measured])
     if newest is not None and doubted.any():
         new = (np.arange(len(measured)) == newest)[measured]
-        fit = _as_before(found, graph, doubted[measured], new)
+        fit = _as_before(found, graph, doubted, new)
         if fit is not None:
             return fit
-    doubted = doubted[measured]
     found = _least_squares(found, graph, trust)
     if not doubted.any():
         return found

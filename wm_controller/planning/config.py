@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings of the planner, with units; the defaults are what was measured to work."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import math
 
 import numpy as np
@@ -24,6 +24,12 @@ class RobotLimits:
     max_v: float = 0.5
     max_w: float = 1.5
     deceleration: float = 1.5
+
+    def within(self, action_limits: tuple[float, float, float]) -> 'RobotLimits':
+        """Narrow them to what a model has seen: least and greatest v, m/s, greatest w, rad/s."""
+        low, high, turn = action_limits
+        return replace(self, min_v=max(self.min_v, low), max_v=min(self.max_v, high),
+                       max_w=min(self.max_w, turn))
 
     @property
     def low(self) -> Floats:

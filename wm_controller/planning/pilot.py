@@ -62,12 +62,8 @@ class Pilot:
                  clock: Callable[[], float] = time.perf_counter) -> None:
         config = config or PilotConfig()
         self._clock = clock
-        low, high, turn = bundle.spec.action_limits
-        limits = config.limits
         # The model knows only actions that it has seen: what is asked of it stays inside.
-        self.config = replace(config, limits=replace(
-            limits, min_v=max(limits.min_v, low), max_v=min(limits.max_v, high),
-            max_w=min(limits.max_w, turn)))
+        self.config = replace(config, limits=config.limits.within(bundle.spec.action_limits))
         self.bundle = bundle
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach)
@@ -284,7 +280,7 @@ class Pilot:
             turn = float(wrap_angle(yaw - estimate.pose[2]))
             if abs(turn) > 0.15:
                 self._facing_since = None
-                limit = 0.6 * self.config.limits.max_w
+                limit = self.config.look_speed
                 return {'state': 'planning', 'w': float(np.clip(1.5 * turn, -limit, limit))}
         if self._facing_since is None:
             self._facing_since = now

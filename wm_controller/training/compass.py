@@ -19,7 +19,7 @@ from wm_controller.safety.geometry import wrap_angle
 from wm_controller.training import augment
 from wm_controller.training.gates import mean_of_known
 from wm_controller.training.part import Batch, NoData, Part, PartOptions, Sampler
-from wm_controller.world_model.bundle import Bundle, load_bundle
+from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.compass import compass_loss, CompassHead, heading_of
 from wm_controller.world_model.precision import bfloat16_pays
 
@@ -51,12 +51,7 @@ class CompassPart(Part):
             bundle.spec.architecture, compass_width=options.width))
         self.module = CompassHead(spec, bundle.model.encoder.feature_shape).to(device)
         self.half_precision = bfloat16_pays(device)
-        given = bundle
-        if given.model.compass is None and options.initial:
-            given = load_bundle(options.initial)
-        if given.model.compass is not None and (
-                given.spec.architecture.compass_width == options.width):
-            self.module.load_state_dict(given.model.compass.state_dict())
+        self.begin_from(bundle, options.initial)
 
     @property
     def architecture(self) -> dict[str, Any]:

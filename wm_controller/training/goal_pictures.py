@@ -20,7 +20,7 @@ from wm_controller.safety.geometry import relative, wrap_angle
 from wm_controller.training import augment, losses
 from wm_controller.training.gates import mean_of_known
 from wm_controller.training.part import Batch, NoData, Part, PartOptions, Sampler
-from wm_controller.world_model.bundle import Bundle, load_bundle
+from wm_controller.world_model.bundle import Bundle
 from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.precision import bfloat16_pays
 
@@ -57,14 +57,8 @@ class GoalPicturePart(Part):
         architecture = replace(bundle.spec.architecture, goal_channels=options.channels)
         self.module = GoalPoseHead(replace(bundle.spec, architecture=architecture)).to(device)
         self.half_precision = bfloat16_pays(device)
-        given = bundle
-        if given.model.goal_pose is None and options.initial:
-            given = load_bundle(options.initial)
-        self._begun_from: str | None = None
-        if given.model.goal_pose is not None and (
-                given.spec.architecture.goal_channels == options.channels):
-            self.module.load_state_dict(given.model.goal_pose.state_dict())
-            self._begun_from = given.digest
+        given = self.begin_from(bundle, options.initial)
+        self._begun_from = given.digest if given else None
 
     @property
     def architecture(self) -> dict[str, Any]:

@@ -97,6 +97,21 @@ class Part(ABC):
         """What the bundle's architecture says otherwise with this part."""
         return {}
 
+    def begin_from(self, bundle: Bundle, initial: str | None) -> Bundle | None:
+        """Give `module` the weights of the bundle's head of this kind, else of `initial`'s.
+
+        Returns the bundle they are of; None, and it begins anew, where there is no such head, or
+        only one of another architecture.
+        """
+        head = self.PREFIX.rstrip('.')
+        if getattr(bundle.model, head) is None and initial:
+            bundle = load_bundle(initial)
+        given: nn.Module | None = getattr(bundle.model, head)
+        if given is None or _shapes(given) != _shapes(self.module):
+            return None
+        self.module.load_state_dict(given.state_dict())
+        return bundle
+
     @property
     def identity(self) -> dict[str, Any]:
         """Settings that a resumed run must share, beside those that all parts have."""
@@ -122,6 +137,10 @@ class Part(ABC):
     def kept(self) -> list[Path]:
         """Files that a stopped run goes on from, beside its checkpoint; removed at its end."""
         return []
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
 
 
 Report = Callable[[PartProgress, float, dict[str, float]], None]

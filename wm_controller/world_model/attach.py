@@ -15,7 +15,7 @@ from torch import nn
 from wm_controller.errors import InputError
 from wm_controller.files import write_whole
 from wm_controller.world_model.abstract import AbstractLevel
-from wm_controller.world_model.bundle import Bundle, METADATA_KEY
+from wm_controller.world_model.bundle import Bundle, METADATA_KEY, stored
 from wm_controller.world_model.decoder import Decoder
 from wm_controller.world_model.goal_pose import GoalPoseHead
 from wm_controller.world_model.model import WorldModel
@@ -46,7 +46,7 @@ def save_with_part(source: Path, target: Path, prefix: str, part: nn.Module,
     description['architecture'].update(architecture)
     description['training'] = {**description.get('training', {}), **record}
     description['gates'] = {**description.get('gates', {}), **gates}
-    weights.update({prefix + name: value.detach().cpu().half().contiguous()
+    weights.update({prefix + name: stored(value).cpu().contiguous()
                     for name, value in part.state_dict().items()})
     write_whole(target, save(weights, {METADATA_KEY: json.dumps(description)}), make_folder=True)
 
