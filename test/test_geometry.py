@@ -185,3 +185,12 @@ def test_the_batch_is_quick_enough_for_a_planner():
     begin = time.perf_counter()
     trajectories_clear(CIRCLE, poses, points, 0.05)
     assert time.perf_counter() - begin < 0.2
+
+
+@given(st.floats(-3.0, 3.0), st.one_of(st.just(0.0), st.floats(-5.0, 5.0)), st.floats(0.0, 2.0),
+       st.floats(-7.0, 7.0))
+def test_one_pose_and_many_are_driven_alike(v, w, dt, yaw):
+    one = geo.integrate(np.array([1.0, -2.0, yaw]), v, w, dt)
+    many = geo.integrate(np.array([[1.0, -2.0, yaw]]), v, w, dt)[0]
+    assert np.allclose(one[:2], many[:2], atol=1e-9)
+    assert abs(geo.wrap_angle(one[2] - many[2])) < 1e-9

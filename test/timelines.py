@@ -28,8 +28,9 @@ class Timeline:
     def scan(self, points, age=0.0, **options):
         return self.guard.on_scan(points, self.ros - age, self.ros, self.steady, **options)
 
-    def odometry(self, pose, twist=(0.0, 0.0), age=0.0):
-        return self.guard.on_odometry(pose, twist, self.ros - age, self.ros, self.steady)
+    def odometry(self, pose, twist=(0.0, 0.0), age=0.0, **options):
+        return self.guard.on_odometry(
+            pose, twist, self.ros - age, self.ros, self.steady, **options)
 
     def step(self, dt=PERIOD):
         self.ros += dt
@@ -68,6 +69,11 @@ EVENTS = st.one_of(
     st.tuples(st.just('scan'), st.floats(0.1, 3.0), st.floats(-3.2, 3.2)),
     st.tuples(st.just('stop'), st.booleans()),
     st.tuples(st.just('reset')), st.tuples(st.just('enable')),
+    st.tuples(st.just('odometry'), st.floats(-0.6, 0.6), st.floats(-2.0, 2.0),
+              st.sampled_from((0.0, 0.0, 0.0, 0.3, 3.0))),
+    st.tuples(st.just('tilt'), st.floats(0.0, 0.7)),
+    st.tuples(st.just('speed_scale'), st.floats(-0.1, 1.1)),
+    st.tuples(st.just('disable')),
     st.tuples(st.just('surprise'), st.one_of(st.floats(0.0, 1.0), st.just(math.nan))),
     st.tuples(st.just('jump'), st.floats(-5.0, 5.0)),
 )
@@ -90,6 +96,15 @@ def play(line, event):
         line.reset()
     elif kind == 'enable':
         line.enable()
+    elif kind == 'odometry':
+        v, w, x = rest
+        line.odometry((x, 0.0, 0.0), (v, w))
+    elif kind == 'tilt':
+        line.odometry(np.zeros(3), tilt=rest[0])
+    elif kind == 'speed_scale':
+        line.guard.on_speed_scale(rest[0])
+    elif kind == 'disable':
+        line.guard.enable(False, line.ros, line.steady)
     elif kind == 'surprise':
         line.guard.on_surprise(rest[0], line.steady)
     else:

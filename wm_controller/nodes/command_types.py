@@ -18,6 +18,11 @@ def wrong_types(node: Any, stamped: bool) -> Iterator[tuple[str, str]]:
             if end.topic_type != STAMPED:
                 yield topic, (f'{name}: {_who(end)} publishes {_short(end)}, which is not heard '
                               'here: let it publish TwistStamped')
+    planners = node.get_publishers_info_by_topic(node.resolve_topic_name('cmd_vel_auto'))
+    if len(planners) > 1:
+        yield 'cmd_vel_auto', (
+            f'{node.resolve_topic_name("cmd_vel_auto")}: {" and ".join(map(_who, planners))} '
+            'command at once: stop all but one')
     name = node.resolve_topic_name('cmd_vel')
     ours = STAMPED if stamped else PLAIN
     for end in node.get_subscriptions_info_by_topic(name):

@@ -31,11 +31,16 @@ class MessageError(ValueError):
 
 @dataclass(frozen=True)
 class OdometryReading:
-    """One odometry message: stamp s, pose (x m, y m, yaw rad) in odom, twist (v m/s, w rad/s)."""
+    """
+    One odometry message: stamp s, pose (x m, y m, yaw rad) in odom, twist (v m/s, w rad/s).
+
+    `tilt` (rad) is the angle between the base's vertical and odom's.
+    """
 
     stamp: float
     pose: np.ndarray
     twist: np.ndarray
+    tilt: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,12 @@ def yaw_of(quaternion: Any, what: str) -> float:
     return math.atan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
+def tilt_of(quaternion: Any) -> float:
+    """Angle (rad, 0..pi) by which a unit quaternion message leans the vertical."""
+    upright = 1.0 - 2.0 * (quaternion.x ** 2 + quaternion.y ** 2)
+    return math.acos(min(1.0, max(-1.0, upright)))
+
+
 def planar_pose(pose: Any, what: str) -> np.ndarray:
     """(x m, y m, yaw rad) of a `Pose` message."""
     x, y = pose.position.x, pose.position.y
@@ -111,7 +122,8 @@ def read_odometry(message: Odometry, odom_frame: str, base_frame: str) -> Odomet
     if not np.isfinite(twist).all():
         raise MessageError(f'odom: the twist is not finite ({twist[0]}, {twist[1]})')
     return OdometryReading(
-        measured_at(message.header, 'odom'), planar_pose(message.pose.pose, 'odom'), twist)
+        measured_at(message.header, 'odom'), planar_pose(message.pose.pose, 'odom'), twist,
+        tilt_of(message.pose.pose.orientation))
 
 
 def to_odometry(stamp: float, pose: np.ndarray, twist: np.ndarray, odom_frame: str,
@@ -177,6 +189,19 @@ def scan_points(message: LaserScan) -> np.ndarray:
     hit = np.isfinite(ranges) & (ranges >= message.range_min) & (ranges <= message.range_max)
     angles = message.angle_min + message.angle_increment * np.flatnonzero(hit)
     return ranges[hit, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+
+
+def scan_beams(message: LaserScan) -> np.ndarray:
+    """
+    Directions (K, 2), unit vectors in the scan's own frame, of the beams that measured.
+
+    Also "nothing in range" is measured; NaN is not, nor a finite range below range_min, with which
+    drivers mark what the robot itself hides. Of a message that `scan_points` has taken.
+    """
+    ranges = np.asarray(message.ranges, dtype=np.float64)
+    measured = (ranges >= message.range_min) | (ranges == -np.inf)
+    angles = message.angle_min + message.angle_increment * np.flatnonzero(measured)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
 def to_scan(stamp: float, frame_id: str, angle_min: float, angle_increment: float,

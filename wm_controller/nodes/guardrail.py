@@ -34,6 +34,7 @@ from wm_controller.nodes.conversions import (
     frame_name,
     MessageError,
     read_odometry,
+    scan_beams,
     scan_points,
     seconds,
 )
@@ -43,11 +44,13 @@ from wm_controller.nodes.sensor_frame import Mount, SensorFrame
 from wm_controller.safety.guard import Guard, Verdict
 from wm_controller.safety.guardrails import SMOOTHING
 from wm_controller.safety.tracking import Command
+from wm_controller.safety.view import View
 
 REPORT_S = 1.0
 LAST_WORDS, LAST_WORD_S = 5, 0.01
 LONGEST_BRAKING_S = 3.0
-ALARMING = ('emergency_stop', 'clock', 'odom_timeout', 'scan_timeout', 'sensor_range')
+ALARMING = ('emergency_stop', 'clock', 'odom_timeout', 'scan_timeout', 'sensor_range', 'stuck',
+            'slip', 'tilt')
 
 
 class GuardrailNode(Node):
@@ -97,6 +100,7 @@ class GuardrailNode(Node):
         subscribe(Odometry, 'odom', self._on_odometry, qos.SENSOR)
         subscribe(LaserScan, 'scan', self._on_scan, qos.SENSOR)
         subscribe(Float32, 'surprise', self._on_surprise, qos.COMMAND)
+        subscribe(Float32, 'speed_scale', self._on_speed_scale, qos.COMMAND)
         # Not depth 1: a release right behind a stop must not push the stop out of the queue.
         subscribe(Bool, 'emergency_stop', self._on_emergency_stop, qos.STATE)
         self.create_service(Trigger, '~/emergency_stop', self._serve_stop)
@@ -144,17 +148,19 @@ class GuardrailNode(Node):
         reading = read_odometry(message, self._values['odom_frame'], self._values['base_frame'])
         cause = self._guard.on_odometry(
             reading.pose, (float(reading.twist[0]), float(reading.twist[1])), reading.stamp,
-            *self._now())
+            *self._now(), tilt=reading.tilt)
         if cause:
             self._complaints('odom', f'odom: dropped: {cause}')
 
     def _on_scan(self, message: LaserScan) -> None:
         mount = self._scanner.mount(message.header.frame_id)
         points = mount.to_base(scan_points(message))
+        view = View.of(mount.offset, scan_beams(message) @ mount.rotation.T,
+                       message.angle_increment)
         sees = self._values['sensor_range'] or message.range_max
         cause = self._guard.on_scan(
             points, seconds(message.header.stamp, 'scan'), *self._now(),
-            sees_m=sees - float(math.hypot(*mount.offset)))
+            sees_m=sees - float(math.hypot(*mount.offset)), view=view)
         if cause:
             self._complaints('scan', f'scan: dropped: {cause}')
             return
@@ -164,6 +170,11 @@ class GuardrailNode(Node):
         cause = self._guard.on_surprise(float(message.data), time.monotonic())
         if cause:
             self._complaints('surprise', f'surprise: dropped: {cause} ({message.data})')
+
+    def _on_speed_scale(self, message: Float32) -> None:
+        cause = self._guard.on_speed_scale(float(message.data))
+        if cause:
+            self._complaints('speed_scale', f'speed_scale: dropped: {cause} ({message.data})')
 
     def _on_emergency_stop(self, message: Bool) -> None:
         if message.data:
@@ -230,7 +241,8 @@ class GuardrailNode(Node):
         key = (verdict.mode, verdict.source, *limiting)
         if key != self._status_key:
             if self._status_key is not None and key[0] != self._status_key[0]:
-                self.get_logger().info(f'mode {self._status_key[0]} -> {key[0]}')
+                self.get_logger().info(
+                    f'mode {self._status_key[0]} -> {key[0]}: {verdict.because}')
             self._status_key = key
             self._status.publish(self._status_message())
 
@@ -248,8 +260,8 @@ class GuardrailNode(Node):
         verdict = self._verdict
         level = ERROR if set(ALARMING) & set(verdict.reasons) else (
             WARN if verdict.mode == 'hold' or set(verdict.reasons) - set(SMOOTHING) else OK)
-        text = {'hold': 'waits for ~/enable', 'stopped': 'emergency stop; ~/reset clears it'}.get(
-            verdict.mode, ', '.join(verdict.reasons) or 'nothing limits')
+        text = verdict.because if verdict.mode in ('hold', 'stopped') else (
+            ', '.join(verdict.reasons) or 'nothing limits')
         return to_status(f'{self.get_fully_qualified_name()}: guardrail', level, text, {
             'mode': verdict.mode, 'source': verdict.source,
             'reasons': ','.join(verdict.reasons), 'limit': float(verdict.limit)})
@@ -263,7 +275,8 @@ class GuardrailNode(Node):
         figures: dict[str, Any] = {
             'published_hz': self._published / REPORT_S, 'slowest_step_ms': self._slowest_ms,
             'longest_gap_ms': self._longest_gap_ms, 'autonomy': self._guard.autonomy,
-            'surprise': self._guard.surprise, 'v': self._verdict.v, 'w': self._verdict.w,
+            'surprise': self._guard.surprise, 'speed_scale': self._guard.speed_scale,
+            'v': self._verdict.v, 'w': self._verdict.w, **self._guard.measure(),
             **{f'dropped.{topic}.{cause}': count
                for (topic, cause), count in sorted(self._guard.dropped.items())}}
         if self._complaints.last:

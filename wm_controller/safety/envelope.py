@@ -33,9 +33,15 @@ def stopping_scale(contact_s: float, reaction_s: float, braking_s: float) -> flo
     return min(1.0, max(0.0, root / braking_s))
 
 
-def clear_scale(limits: Limits, command: Command, points: ArrayLike) -> float:
-    """How much of the command keeps the points (N, 2), base frame, out of its envelope, 0..1."""
+def clear_scale(limits: Limits, command: Command, points: ArrayLike,
+                deceleration: float | None = None) -> float:
+    """How much of the command keeps the points (N, 2), base frame, out of its envelope, 0..1.
+
+    `deceleration`: braking more gently than the limits allow, m/s^2.
+    """
     braking = limits.braking_time(command.v, command.w)
+    if deceleration is not None:
+        braking = max(braking, abs(command.v) / deceleration)
     horizon = limits.reaction_time_s + 0.5 * braking
     contact = contact_time(
         limits.outline, command.v, command.w, points, limits.margin, horizon)

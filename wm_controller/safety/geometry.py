@@ -8,6 +8,7 @@ A pose is (x m, y m, yaw rad) along the last axis; a twist is v (m/s, forward) a
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
@@ -55,11 +56,24 @@ def relative(a: ArrayLike, b: ArrayLike) -> Floats:
 
 def integrate(pose: ArrayLike, v: ArrayLike, w: ArrayLike, dt: ArrayLike) -> Floats:
     """Pose (..., 3) after driving the twist (v, w) for dt seconds: exact on the arc."""
+    if isinstance(v, float) and isinstance(w, float) and isinstance(dt, float):
+        at = np.asarray(pose, float)
+        if at.ndim == 1:
+            return _drive(at, v * dt, w * dt)
     travel, turn = np.multiply(v, dt), np.multiply(w, dt)
     half = 0.5 * turn
     chord = travel * np.sinc(half / np.pi)
     step = np.stack(np.broadcast_arrays(chord * np.cos(half), chord * np.sin(half), turn), -1)
     return compose(pose, step)
+
+
+def _drive(pose: Floats, travel: float, turn: float) -> Floats:
+    """One pose, without the overhead of arrays: the guard does this several times a cycle."""
+    x, y, yaw = pose.tolist()
+    half = 0.5 * turn
+    chord = travel * (math.sin(half) / half if half else 1.0)
+    return np.array((x + chord * math.cos(yaw + half), y + chord * math.sin(yaw + half),
+                     (yaw + turn + math.pi) % (2.0 * math.pi) - math.pi))
 
 
 def chained(changes: ArrayLike) -> Floats:

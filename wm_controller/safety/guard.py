@@ -10,17 +10,23 @@ stands still.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from wm_controller.safety.geometry import as_points, Floats, integrate, to_child
 from wm_controller.safety.guardrails import apply, edged, State
-from wm_controller.safety.inputs import all_finite, Seen, stamp_fault
+from wm_controller.safety.inputs import all_finite, Continuity, Seen, stamp_fault
 from wm_controller.safety.limits import InvalidLimit, Limits
+from wm_controller.safety.modes import Mode, ModeMachine
+from wm_controller.safety.monitors import Slip, Stuck
 from wm_controller.safety.motion import Track
+from wm_controller.safety.reaction import ReactionTime
 from wm_controller.safety.tracking import Command, throttle_after, ZERO
+from wm_controller.safety.view import View
 
 SOURCES = ('auto', 'teleop')
 JUMP_S = 0.05
@@ -29,13 +35,17 @@ STALLED_S = 0.25
 """Simulated time that stands still for so long (steady s) no longer paces the brakes."""
 LONGEST_STEP_S = 0.25
 """The speed changes by no more than is allowed in so long, however late a step comes."""
-SURPRISED_S = 0.3
-"""Surprise above `surprise_hold` for so long (steady s) holds the robot."""
+ALARMED_S = 0.3
+"""Surprise above `surprise_hold`, or tilt above `max_tilt`, for so long (s) holds the robot."""
+REACTION_STEP_S, LONGEST_REACTION_S = 0.02, 2.0
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What goes to the wheels, and why. `limit` is the share of the command let through, 0..1."""
+    """What goes to the wheels, and why. `limit` is the share of the command let through, 0..1.
+
+    `because` says in words why the mode is what it is.
+    """
 
     v: float
     w: float
@@ -43,6 +53,7 @@ class Verdict:
     source: str
     reasons: tuple[str, ...]
     limit: float
+    because: str = ''
 
 
 @dataclass
@@ -52,9 +63,14 @@ class _Heard:
     commands: dict[str, tuple[Command, Seen]] = field(default_factory=dict)
     odometry: Track = field(default_factory=Track)
     odom_seen: Seen | None = None
+    continuity: Continuity = field(default_factory=Continuity)
     scan_seen: Seen | None = None
     points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     sees_m: float = np.inf
+    view: View | None = None
+    tilt: float = 0.0
+    level_at: float = -np.inf
+    reaction: ReactionTime = field(default_factory=ReactionTime)
     surprise_received: float = -np.inf
     surprised_since: float = np.inf
     commanded: Track = field(default_factory=Track)
@@ -67,10 +83,11 @@ class Guard:
 
     def __init__(self, limits: Limits, simulated_time: bool = False) -> None:
         self.dropped: Counter[tuple[str, str]] = Counter()
-        self.emergency_stop = False
-        self.autonomy = limits.autonomy_on_start
+        self.modes = ModeMachine(limits.autonomy_on_start)
         self.surprise = 0.0
-        self.surprise_held = False
+        self.speed_scale = 1.0
+        self._stuck, self._slip, self._operator_stuck = Stuck(), Slip(), False
+        self._motion_s = 0.0  # a clock that counts seconds of motion
         self._simulated_time = simulated_time
         self._last = ZERO
         self._throttle = 0.0
@@ -87,9 +104,19 @@ class Guard:
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
-        self._limits = limits
+        self._limits = self._in_force = limits
         self._geofence = edged(limits.geofence_polygons)
         self._keep_out = edged(limits.keep_out_polygons)
+
+    @property
+    def emergency_stop(self) -> bool:
+        """Whether the emergency stop is latched."""
+        return self.modes.mode is Mode.STOPPED
+
+    @property
+    def autonomy(self) -> bool:
+        """Whether the planner may command."""
+        return self.modes.mode is Mode.AUTO
 
     def drop(self, topic: str, cause: str) -> str:
         """Count a message that does not count, and return the cause."""
@@ -120,28 +147,43 @@ class Guard:
         self._heard.commands[source] = (Command(v, w), when)
         self._heard.clock_lost = False
         if source == 'teleop' and self._fresh(source, now_ros, now_steady):
-            self.autonomy = False
+            self.modes.on('take_over')
         return None
 
     def on_odometry(
             self, pose: ArrayLike, twist: tuple[float, float], stamp: float, now_ros: float,
-            now_steady: float) -> str | None:
-        """Take a pose (3,) in the odometry frame and a twist (v, w); return why it was dropped."""
+            now_steady: float, tilt: float = 0.0) -> str | None:
+        """Take a pose (3,) in the odometry frame and a twist (v, w); return why it was dropped.
+
+        `tilt`: the angle (rad) of the base's vertical to that of the odometry frame.
+        """
         self._notice_jump(now_ros)
         place = np.asarray(pose, float)
-        if not all_finite((*place, *twist)):
+        if not all_finite((*place, *twist, tilt)):
             return self.drop('odom', 'not_finite')
         fault = stamp_fault(stamp, now_ros, self._heard.odom_seen)
         if fault:
             return self.drop('odom', fault)
+        counts, jumped = self._heard.continuity.check(stamp, place, self.limits)
+        if not counts:
+            return self.drop('odom', 'jump')
+        if jumped:
+            self._heard.odometry.clear()  # nothing lies between the old place and the new one
         self._heard.odom_seen = self._next(self._heard.odom_seen, stamp, now_steady)
         self._heard.odometry.add(stamp, place, (float(twist[0]), float(twist[1])))
+        self._heard.reaction.on_odometry(stamp, (float(twist[0]), float(twist[1])))
+        self._heard.tilt = tilt
+        if tilt <= self.limits.max_tilt:
+            self._heard.level_at = now_steady
         return None
 
     def on_scan(
             self, points: ArrayLike, stamp: float, now_ros: float, now_steady: float,
-            sees_m: float = np.inf) -> str | None:
-        """Take points (N, 2), base frame at the stamp, of a sensor seeing `sees_m` from there."""
+            sees_m: float = np.inf, view: View | None = None) -> str | None:
+        """Take points (N, 2), base frame at the stamp, of a sensor seeing `sees_m` from there.
+
+        `view`: where it looks; all round where that is not told.
+        """
         self._notice_jump(now_ros)
         seen = as_points(points)
         if not np.isfinite(seen).all():
@@ -150,7 +192,15 @@ class Guard:
         if fault:
             return self.drop('scan', fault)
         self._heard.scan_seen = self._next(self._heard.scan_seen, stamp, now_steady)
-        self._heard.points, self._heard.sees_m = seen, sees_m
+        self._heard.points, self._heard.sees_m, self._heard.view = seen, sees_m, view
+        self._heard.reaction.on_scan(stamp, now_ros)
+        return None
+
+    def on_speed_scale(self, share: float) -> str | None:
+        """Take a share of the velocity limits, 0..1, in force until the next one."""
+        if not 0.0 <= share <= 1.0:
+            return self.drop('speed_scale', 'not_finite' if share != share else 'out_of_range')
+        self.speed_scale = share
         return None
 
     def on_surprise(self, value: float, now_steady: float) -> str | None:
@@ -167,8 +217,7 @@ class Guard:
     def on_emergency_stop(self, pressed: bool) -> None:
         """Latch the emergency stop if it is pressed; a release does nothing."""
         if pressed:
-            self.emergency_stop = True
-            self.autonomy = False
+            self.modes.on('stop')
 
     def reset(self, now_steady: float | None = None) -> tuple[bool, str]:
         """Clear the emergency stop: done, and a line for the operator."""
@@ -176,7 +225,7 @@ class Guard:
         for source, pressed in self._pressed.items():
             if now - pressed <= self._timeout(source):
                 return False, f'refused: {source} commands motion; let go first'
-        self.emergency_stop = False
+        self.modes.on('reset')
         return True, 'reset; autonomy waits for ~/enable' if not self.autonomy else 'reset'
 
     def enable(self, allowed: bool, now_ros: float, now_steady: float) -> tuple[bool, str]:
@@ -185,48 +234,71 @@ class Guard:
             return False, 'refused: the emergency stop is latched; ~/reset first'
         if allowed and self._fresh('teleop', now_ros, now_steady):
             return False, 'refused: teleop is in command; let go first'
-        self.autonomy = allowed
+        self._notice_release(now_ros, now_steady)
+        self.modes.on('enable' if allowed else 'disable')
         if allowed:
-            self.surprise_held, self._heard.surprised_since = False, np.inf
+            self._heard.surprised_since = np.inf
         return True, 'autonomy on' if allowed else 'autonomy off'
+
+    def measure(self) -> dict[str, float]:
+        """Figures for people: the reaction time as measured, s. Call it about once a second."""
+        reaction = self._heard.reaction
+        base_s = reaction.measure_base()
+        return {'reaction_s': self._in_force.reaction_time_s, 'scan_s': reaction.scan_s,
+                **({} if base_s is None else {'base_delay_s': base_s})}
 
     def step(self, now_ros: float, now_steady: float) -> Verdict:
         """Decide the command of this moment. Call it at a fixed rate and on every event."""
         self._notice_jump(now_ros)
         dt_s = self._elapsed(now_ros, now_steady)
-        self._watch_surprise(now_steady)
         self._heard.commanded.add(now_ros, self._heard.place, (self._last.v, self._last.w))
-        mode, source, request, stale = self._arbitrate(now_ros, now_steady)
-        state = self._state(now_ros, now_steady, dt_s, source, stale)
+        self._heard.reaction.on_command(now_ros, self._last)
+        self._notice_release(now_ros, now_steady)
+        self._notice_reaction()
+        odom_fresh = self._is_fresh(self._heard.odom_seen, now_ros, now_steady)
+        self._watch_surprise(now_steady)
+        tilted = self._watch_tilt(odom_fresh, now_steady)
+        slipping = self._watch_motion(dt_s, odom_fresh)
+        source, request, stale = self._arbitrate(now_ros, now_steady)
+        if request.is_zero() or self.modes.mode is not Mode.TELEOP:
+            self._operator_stuck = False
+        state = self._state(
+            now_ros, now_steady, odom_fresh, dt_s=dt_s, source=source, command_stale=stale,
+            autonomy_off=not self.autonomy and source != 'teleop', tilted=tilted,
+            slipping=slipping, stuck=self._operator_stuck)
         command, reasons, limit = apply(state, request)
         self._throttle = (
             throttle_after(self._last, command, dt_s) if dt_s > 0.0 else self._throttle)
         self._last = command
-        return Verdict(command.v, command.w, mode, source, reasons, limit)
+        return Verdict(command.v, command.w, self.modes.mode.value, source, reasons, limit,
+                       self.modes.because)
 
-    def _arbitrate(self, now_ros: float, now_steady: float) -> tuple[str, str, Command, bool]:
-        """Return the mode, the source in command, what it asks for, and whether that has aged."""
-        if self._fresh('teleop', now_ros, now_steady):
-            mode, source = 'teleop', 'teleop'
-        elif self.autonomy:
-            mode, source = 'auto', 'auto'
-        else:
-            mode, source = 'hold', 'teleop'
+    def _notice_release(self, now_ros: float, now_steady: float) -> None:
+        if not self._fresh('teleop', now_ros, now_steady):
+            self.modes.on('let_go')
+
+    def _notice_reaction(self) -> None:
+        """Believe a measured reaction time that is longer than the one that was set."""
+        measured = self._heard.reaction.total_s
+        if measured:
+            measured = REACTION_STEP_S * math.ceil(
+                (measured + 1.0 / self.limits.rate) / REACTION_STEP_S)
+        reaction_s = min(max(self.limits.reaction_time_s, measured), LONGEST_REACTION_S)
+        if reaction_s != self._in_force.reaction_time_s:
+            self._in_force = replace(self.limits, reaction_time_s=reaction_s)
+
+    def _arbitrate(self, now_ros: float, now_steady: float) -> tuple[str, Command, bool]:
+        """Return the source in command, what it asks for, and whether that has aged."""
+        source = 'auto' if self.autonomy else 'teleop'
         command, _ = self._heard.commands.get(source, (ZERO, None))
         fresh = self._fresh(source, now_ros, now_steady)
         stale = not fresh and not command.is_zero()
-        if self.emergency_stop:
-            mode = 'stopped'
-        return mode, source if fresh else 'none', command, stale
+        return source if fresh else 'none', command, stale
 
     def _state(
-            self, now_ros: float, now_steady: float, dt_s: float, source: str,
-            stale: bool) -> State:
+            self, now_ros: float, now_steady: float, odom_fresh: bool, **known: Any) -> State:
         timeout = self.limits.sensor_timeout_s
-        odom_fresh = self._heard.odom_seen is not None and (
-            self._heard.odom_seen.age(now_ros, now_steady) <= timeout)
-        scan_fresh = self._heard.scan_seen is not None and (
-            self._heard.scan_seen.age(now_ros, now_steady) <= timeout)
+        scan_fresh = self._is_fresh(self._heard.scan_seen, now_ros, now_steady)
         points = None
         if scan_fresh and self._heard.scan_seen is not None:
             track = self._heard.odometry if odom_fresh else self._heard.commanded
@@ -234,33 +306,58 @@ class Guard:
             points = to_child(moved, self._heard.points)
         surprise_fresh = now_steady - self._heard.surprise_received <= timeout
         return State(
-            limits=self.limits, dt_s=dt_s, last=self._last, throttle=self._throttle,
-            source=source, emergency_stop=self.emergency_stop,
-            clock_lost=self._heard.clock_lost or now_ros <= 0.0, command_stale=stale,
-            autonomy_off=not self.autonomy and source != 'teleop',
+            limits=self._in_force, last=self._last, throttle=self._throttle,
+            emergency_stop=self.emergency_stop,
+            clock_lost=self._heard.clock_lost or now_ros <= 0.0,
             odom_stale=self.limits.odom_required and not odom_fresh,
             scan_stale=self.limits.scan_required and not scan_fresh,
             sight_too_short=scan_fresh and self._short_sighted(),
-            surprise=self.surprise if surprise_fresh else 0.0, surprise_held=self.surprise_held,
-            points=points,
+            surprise=self.surprise if surprise_fresh else 0.0, asks=self.modes.asks,
+            speed_scale=self.speed_scale, points=points,
+            view=self._heard.view if scan_fresh else None, **known,
             measured=Command(*self._heard.odometry.twist) if odom_fresh else None,
             pose=self._heard.odometry.at(now_ros) if odom_fresh else None,
             geofence=self._geofence, keep_out=self._keep_out)
 
     def _short_sighted(self) -> bool:
         try:
-            self.limits.check_sight(self._heard.sees_m)
+            self._in_force.check_sight(self._heard.sees_m)
         except InvalidLimit:
             return True
         return False
 
     def _watch_surprise(self, now_steady: float) -> None:
         fresh = now_steady - self._heard.surprise_received <= self.limits.sensor_timeout_s
-        if self.autonomy and fresh and now_steady - self._heard.surprised_since >= SURPRISED_S:
-            self.surprise_held, self.autonomy = True, False
+        if fresh and now_steady - self._heard.surprised_since >= ALARMED_S:
+            self.modes.on('surprise')
+
+    def _watch_tilt(self, odom_fresh: bool, now_steady: float) -> bool:
+        tilted = odom_fresh and self._heard.tilt > self.limits.max_tilt
+        if tilted and now_steady - self._heard.level_at >= ALARMED_S:
+            self.modes.on('tilt')
+        return tilted
+
+    def _watch_motion(self, dt_s: float, odom_fresh: bool) -> bool:
+        """Compare what went to the wheels with odometry; whether it moves otherwise."""
+        self._motion_s += dt_s
+        odometry, limits = self._heard.odometry, self.limits
+        pose = odometry.latest if odom_fresh else None
+        if self._stuck.update(self._motion_s, self._last, pose) > limits.stuck_s:
+            self._operator_stuck = self.modes.mode is Mode.TELEOP
+            self.modes.on('stuck')
+        slipping = self._slip.update(
+            self._motion_s, self._last, Command(*odometry.twist) if odom_fresh else None,
+            limits.slip_linear, limits.slip_angular) > limits.slip_s
+        if slipping:
+            self.modes.on('slip')
+        return slipping
 
     def _timeout(self, source: str) -> float:
         return self.limits.auto_timeout_s if source == 'auto' else self.limits.teleop_timeout_s
+
+    def _is_fresh(self, seen: Seen | None, now_ros: float, now_steady: float) -> bool:
+        return seen is not None and (
+            seen.age(now_ros, now_steady) <= self.limits.sensor_timeout_s)
 
     def _fresh(self, source: str, now_ros: float, now_steady: float) -> bool:
         command = self._heard.commands.get(source)

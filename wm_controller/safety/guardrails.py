@@ -17,9 +17,12 @@ from wm_controller.safety.envelope import area_scale, boundary, can_still_stop, 
 from wm_controller.safety.geometry import Floats
 from wm_controller.safety.limits import Limits
 from wm_controller.safety.tracking import Command, toward, ZERO
+from wm_controller.safety.view import seen_scale, View
 
 SLOWEST = 0.3
 """Share of the speed that is left just below the surprise that holds the robot."""
+CREEPING = 0.1
+"""Share of the velocity limits that an approach is slowed to; the rest is to stop in time."""
 LEAST_SHARE = 1e-12
 """1 less surprise: rarer than that is all the same."""
 CREEP_V, CREEP_W = 0.03, 0.1
@@ -42,9 +45,14 @@ class State:
     odom_stale: bool = False
     scan_stale: bool = False
     sight_too_short: bool = False
+    stuck: bool = False
+    slipping: bool = False
+    tilted: bool = False
+    asks: str = ''
     surprise: float = 0.0
-    surprise_held: bool = False
+    speed_scale: float = 1.0
     points: Floats | None = None
+    view: View | None = None
     measured: Command | None = None
     pose: Floats | None = None
     geofence: tuple[tuple[Floats, Floats], ...] = ()
@@ -67,9 +75,14 @@ def _stop(name: str, limits: str, clears: str, when: Callable[[State], bool]) ->
         name, limits, clears, lambda state, command: ZERO if when(state) else command, when)
 
 
+def _asks(cause: str) -> Callable[[State], bool]:
+    """Whether autonomy is held because of this."""
+    return lambda state: state.asks == cause and state.source != 'teleop'
+
+
 def _surprise(state: State, command: Command) -> Command:
     slow, hold = state.limits.surprise_slow, state.limits.surprise_hold
-    if state.surprise_held and state.source != 'teleop':
+    if state.asks == 'surprise' and state.source != 'teleop':
         return ZERO
     if state.source != 'auto' or state.surprise <= slow:
         return command
@@ -83,12 +96,45 @@ def rarity(level: float, above: float) -> float:
     return math.log(max(1.0 - above, LEAST_SHARE) / max(1.0 - level, LEAST_SHARE))
 
 
-def _velocity(state: State, command: Command) -> Command:
-    limits = state.limits
+def _tilt(state: State, command: Command) -> Command:
+    if state.asks == 'tilt' and state.source != 'teleop':
+        return ZERO
+    return _within(state.limits, command, SLOWEST) if state.tilted else command
+
+
+def _within(limits: Limits, command: Command, share: float = 1.0) -> Command:
+    """The same curve at no more than this share of the velocity limits."""
     most_v = limits.max_linear_velocity if command.v > 0.0 else -limits.min_linear_velocity
-    scale = min(1.0, most_v / abs(command.v)) if command.v else 1.0
+    scale = min(1.0, share * most_v / abs(command.v)) if command.v else 1.0
     if command.w:
-        scale = min(scale, limits.max_angular_velocity / abs(command.w))
+        scale = min(scale, share * limits.max_angular_velocity / abs(command.w))
+    return command if scale >= 1.0 else command.scaled(scale)
+
+
+def _velocity(state: State, command: Command) -> Command:
+    return _within(state.limits, command)
+
+
+def _speed_scale(state: State, command: Command) -> Command:
+    return _within(state.limits, command, state.speed_scale)
+
+
+def _approach(state: State, command: Command) -> Command:
+    if state.points is None or not len(state.points):
+        return command
+    scale = clear_scale(
+        state.limits, command, state.points, state.limits.approach_deceleration)
+    if scale >= 1.0:
+        return command
+    return command.scaled(min(1.0, max(scale, CREEPING / _share(state.limits, command))))
+
+
+def _blind(state: State, command: Command) -> Command:
+    if state.view is None or command.v >= 0.0:
+        return command
+    scale = seen_scale(state.limits, command, state.view)
+    if state.source == 'teleop':
+        scale = max(scale, min(1.0, state.limits.max_blind_reverse / -command.v))
     return command if scale >= 1.0 else command.scaled(scale)
 
 
@@ -140,11 +186,25 @@ GUARDRAILS: tuple[Guardrail, ...] = (
           'by itself, with a fresh scan', lambda state: state.scan_stale),
     _stop('sensor_range', 'a top speed whose stopping distance exceeds the range of the scan',
           'a lower `max_linear_velocity`', lambda state: state.sight_too_short),
+    _stop('stuck', 'commands to move that have not moved the robot for `stuck_s`',
+          '`~/enable`; for the operator, letting go',
+          lambda state: state.stuck or _asks('stuck')(state)),
+    _stop('slip', 'everything while the robot moves otherwise than commanded, for `slip_s`',
+          '`~/enable`; for the operator by itself, when it follows again',
+          lambda state: state.slipping or _asks('slip')(state)),
+    Guardrail('tilt', 'autonomy on a robot tilted by `max_tilt`; the operator to 0.3 of top speed',
+              'by itself when level; for autonomy `~/enable`', _tilt, _asks('tilt')),
     Guardrail('surprise', 'autonomy where the world model is surprised: slower, then held',
               'by itself below `surprise_slow`; a hold by `~/enable`', _surprise,
-              lambda state: state.surprise_held and state.source != 'teleop'),
+              _asks('surprise')),
     Guardrail('velocity', 'v and w, scaled together, to the velocity limits',
               'by itself', _velocity),
+    Guardrail('speed_scale', 'v and w to the share of the velocity limits that `speed_scale` '
+              'asks for', 'a higher `speed_scale`', _speed_scale),
+    Guardrail('blind', 'driving backwards to ground that the scan looks at; the operator '
+              'elsewhere to `max_blind_reverse`', 'by itself, on a curve in view', _blind),
+    Guardrail('approach', 'speed towards scan points ahead, to what `approach_deceleration` ends '
+              'before them, at least a tenth', 'by itself, on a free curve', _approach),
     Guardrail('acceleration', 'the change of v and w, together, to acceleration, braking and jerk',
               'by itself', _acceleration),
     Guardrail('geofence', 'the stopping envelope to the inside of `geofence`',

@@ -8,6 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 import math
 
+from wm_controller.safety.geometry import Floats
+from wm_controller.safety.limits import Limits
+
+SLACK_M, SLACK_RAD = 0.1, 0.2
+"""Odometry that moves by more, beyond twice the velocity limits, has jumped."""
+LONGEST_GAP_S = 0.2
+"""After a longer gap the robot may be anywhere: that too has to be agreed on."""
+AGREEING = 5
+"""So many messages after a jump that follow from each other are the new truth."""
 MOST_AHEAD_S = 0.1
 """A stamp further in the future than this is refused."""
 
@@ -41,6 +50,36 @@ def stamp_fault(stamp: float, now_ros: float, previous: Seen | None) -> str | No
     if previous is not None and stamp < previous.stamp:
         return 'out_of_order'
     return None
+
+
+class Continuity:
+    """Tells a pose that cannot follow from the one before, until several agree with each other."""
+
+    def __init__(self) -> None:
+        self._taken: tuple[float, Floats] | None = None
+        self._candidate: tuple[float, Floats] | None = None
+        self._agreeing = 0
+
+    def check(self, stamp: float, pose: Floats, limits: Limits) -> tuple[bool, bool]:
+        """Whether the pose (3,) at a time (s) counts, and whether it is a jump taken up."""
+        if self._taken is None or _follows(self._taken, stamp, pose, limits):
+            self._taken, self._candidate, self._agreeing = (stamp, pose), None, 0
+            return True, False
+        agrees = self._candidate is not None and _follows(self._candidate, stamp, pose, limits)
+        self._candidate, self._agreeing = (stamp, pose), self._agreeing + 1 if agrees else 1
+        if self._agreeing < AGREEING:
+            return False, False
+        self._taken, self._candidate, self._agreeing = (stamp, pose), None, 0
+        return True, True
+
+
+def _follows(before: tuple[float, Floats], stamp: float, pose: Floats, limits: Limits) -> bool:
+    elapsed = min(stamp - before[0], LONGEST_GAP_S)
+    fastest = max(limits.max_linear_velocity, -limits.min_linear_velocity)
+    moved = math.hypot(pose[0] - before[1][0], pose[1] - before[1][1])
+    turned = abs(math.remainder(pose[2] - before[1][2], 2.0 * math.pi))
+    return (moved <= 2.0 * fastest * elapsed + SLACK_M
+            and turned <= 2.0 * limits.max_angular_velocity * elapsed + SLACK_RAD)
 
 
 def all_finite(numbers: Iterable[float]) -> bool:

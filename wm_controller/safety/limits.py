@@ -68,6 +68,22 @@ class Limits:
         'polygon in the odometry frame to stay inside of, x, y, x, y, ...; empty: none')
     keep_out: tuple[float, ...] = _flat(
         'polygons in the odometry frame to stay out of, x, y, ...; a nan stands between two')
+    approach_deceleration: float = _ranged(
+        0.8, 0.05, 20.0, 'm/s^2', 'braking towards a scan point that is ahead: slower before it '
+        'must stop')
+    max_blind_reverse: float = _ranged(
+        0.1, 0.0, 1.0, 'm/s', 'fastest backwards by the operator where the scan does not look; '
+        'autonomy never')
+    max_tilt: float = _ranged(
+        0.35, 0.02, 1.5, 'rad', 'tilt in the orientation of the odometry that holds autonomy')
+    stuck_s: float = _ranged(
+        3.0, 0.5, 30.0, 's', 'commands to move without motion for so long stop the robot')
+    slip_s: float = _ranged(
+        0.5, 0.1, 5.0, 's', 'motion beyond the commands for so long stops the robot')
+    slip_linear: float = _ranged(
+        0.15, 0.02, 5.0, 'm/s', 'difference to the commands of late that is no slip')
+    slip_angular: float = _ranged(
+        0.6, 0.05, 10.0, 'rad/s', 'difference to the commands of late that is no slip')
     surprise_slow: float = _ranged(
         0.99, 0.0, 1.0, '1', 'surprise of the world model above which autonomy is slowed')
     surprise_hold: float = _ranged(

@@ -41,6 +41,11 @@ class Track:
         self._stamps.clear()
         self._poses.clear()
 
+    @property
+    def latest(self) -> Floats | None:
+        """The last pose (3,) that was told."""
+        return self._poses[-1] if self._poses else None
+
     def __len__(self) -> int:
         return len(self._stamps)
 

@@ -1,0 +1,321 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""What the guard sees beyond commands: stuck, slip, tilt, jumps, the view, the reaction time."""
+
+from dataclasses import replace
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+
+from timelines import LIMITS, PERIOD, Timeline, wall
+from wm_controller.safety.geometry import integrate
+from wm_controller.safety.guardrails import CREEPING
+from wm_controller.safety.limits import Limits
+from wm_controller.safety.reaction import ReactionTime
+from wm_controller.safety.tracking import Command
+from wm_controller.safety.view import SECTORS, seen_scale, View
+
+EVERYWHERE = np.arange(-180.0, 180.0, 1.0)
+
+
+def base(line, seconds, command, follows, source='auto', tilt=0.0):
+    """Command a base whose measured twist is follows(what went to the wheels)."""
+    pose = getattr(line, 'pose', np.zeros(3))
+    for _ in range(round(seconds / PERIOD)):
+        line.command(*command, source=source)
+        twist = follows(line.verdict.v, line.verdict.w)
+        pose = integrate(pose, *map(float, twist), PERIOD)
+        line.odometry(pose, twist, tilt=tilt)
+        line.step()
+    line.pose = pose
+    return line.verdict
+
+
+def as_told(v, w):
+    return v, w
+
+
+def not_at_all(v, w):
+    return 0.0, 0.0
+
+
+# Stuck.
+
+def test_a_robot_that_does_not_move_as_it_is_told_stops_trying_and_asks():
+    line = Timeline()
+    assert base(line, 2.9, (0.3, 0.0), not_at_all).v == pytest.approx(0.3)
+    verdict = base(line, 1.0, (0.3, 0.0), not_at_all)
+    assert (verdict.mode, verdict.v) == ('hold', 0.0) and 'stuck' in verdict.reasons
+    assert 'did not' in verdict.because
+    assert line.enable()
+    assert base(line, 5.0, (0.3, 0.0), as_told).v == pytest.approx(0.3)
+
+
+def test_the_operator_who_is_stuck_lets_go_and_tries_again():
+    line = Timeline()
+    verdict = base(line, 4.0, (0.0, 0.5), not_at_all, 'teleop')
+    assert (verdict.mode, verdict.w) == ('teleop', 0.0) and 'stuck' in verdict.reasons
+    assert base(line, 2.0, (0.0, 0.5), not_at_all, 'teleop').w == 0.0, 'it does not try by itself'
+    base(line, 0.1, (0.0, 0.0), as_told, 'teleop')
+    verdict = base(line, 1.0, (0.0, 0.5), as_told, 'teleop')
+    assert verdict.w == pytest.approx(0.5) and 'stuck' not in verdict.reasons
+
+
+@pytest.mark.parametrize('command, share', [
+    ((0.3, 0.0), 0.1), ((0.0, 0.4), 0.2), ((0.04, 0.1), 0.0), ((0.0, 0.0), 0.0)])
+def test_who_moves_a_little_or_is_told_little_is_not_stuck(command, share):
+    line = Timeline()
+    base(line, 6.0, command, lambda v, w: (share * v, share * w))
+    assert line.verdict.mode == 'auto'
+
+
+def test_without_odometry_nobody_says_stuck():
+    line = Timeline()
+    assert line.run(6.0, 0.3).v == pytest.approx(0.3)
+
+
+# Slip.
+
+@pytest.mark.parametrize('command, follows', [
+    ((0.0, 0.0), lambda v, w: (0.3, 0.0)), ((0.0, 0.0), lambda v, w: (0.0, -0.9)),
+    ((0.4, 0.0), lambda v, w: (-v, w)), ((0.0, 0.8), lambda v, w: (v, -w)),
+    ((0.2, 0.0), lambda v, w: (0.5, 0.0))], ids=[
+        'rolls away', 'spins', 'drives the other way', 'turns the other way', 'races'])
+def test_a_robot_that_moves_otherwise_than_told_is_braked_and_asks(command, follows):
+    line = Timeline()
+    verdict = base(line, 2.5, command, follows)
+    assert (verdict.mode, verdict.v, verdict.w) == ('hold', 0.0, 0.0)
+    assert 'slip' in verdict.reasons or not any(follows(0.0, 0.0))
+    assert 'not commanded' in verdict.because
+
+
+def test_slip_is_said_while_it_lasts_and_the_operator_drives_on_after_it():
+    line = Timeline()
+    assert 'slip' in base(line, 1.5, (0.1, 0.0), lambda v, w: (0.4, 0.0), 'teleop').reasons
+    assert line.verdict.v == 0.0
+    verdict = base(line, 2.0, (0.1, 0.0), as_told, 'teleop')
+    assert verdict.v == pytest.approx(0.1) and 'slip' not in verdict.reasons
+
+
+@given(st.floats(0.0, 0.4), st.integers(0, 2**32 - 1))
+def test_a_base_that_lags_within_reason_never_slips(lag, seed):
+    rng = np.random.default_rng(seed)
+    line, told = Timeline(), [(0.0, 0.0)] * round(lag / PERIOD + 1)
+
+    def follows(v, w):
+        told.append((v, w))
+        return told[-1 - round(lag / PERIOD)]
+
+    for _ in range(6):
+        command = rng.uniform((-0.3, -1.6), (0.6, 1.6))
+        base(line, float(rng.uniform(0.1, 1.0)), command.tolist(), follows)
+    assert line.verdict.mode == 'auto'
+
+
+# Tilt.
+
+def test_a_tilted_robot_slows_then_asks_and_the_operator_may_creep_it_level():
+    line = Timeline()
+    base(line, 1.0, (0.5, 0.0), as_told)
+    first = base(line, 2 * PERIOD, (0.5, 0.0), as_told, tilt=0.4)
+    assert first.v < 0.5 and 'tilt' in first.reasons and first.mode == 'auto'
+    verdict = base(line, 1.0, (0.5, 0.0), as_told, tilt=0.4)
+    assert (verdict.mode, verdict.v) == ('hold', 0.0) and 'tilt' in verdict.reasons
+    verdict = base(line, 1.0, (0.5, 0.0), as_told, 'teleop', tilt=0.4)
+    assert verdict.v == pytest.approx(0.3 * LIMITS.max_linear_velocity)
+    assert base(line, 1.0, (0.5, 0.0), as_told, 'teleop').v == pytest.approx(0.5)
+
+
+def test_a_bump_of_a_moment_does_not_hold():
+    line = Timeline()
+    base(line, 1.0, (0.5, 0.0), as_told)
+    base(line, 0.2, (0.5, 0.0), as_told, tilt=0.6)
+    assert base(line, 1.0, (0.5, 0.0), as_told).v == pytest.approx(0.5)
+
+
+# Odometry that jumps.
+
+def test_a_pose_that_cannot_follow_is_dropped_until_several_agree():
+    line = Timeline()
+    assert line.odometry((0.0, 0.0, 0.0)) is None
+    for _ in range(10):  # to and fro: never
+        line.step()
+        assert line.odometry((2.0, 0.0, 0.0)) == 'jump'
+        line.step()
+        assert line.odometry((0.0, 0.0, 0.0)) is None
+    for _ in range(4):
+        line.step()
+        assert line.odometry((2.0, 0.0, 0.0)) == 'jump'
+    line.step()
+    assert line.odometry((2.0, 0.0, 0.0)) is None, 'that is where it is now'
+    line.step()
+    assert line.odometry((2.0, 0.0, 2.0)) == 'jump', 'so does a turn'
+
+
+def test_odometry_that_jumps_all_the_time_is_no_odometry():
+    line = Timeline(replace(LIMITS, odom_required=True))
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        line.command(0.3)
+        line.odometry((*rng.uniform(-3.0, 3.0, 2), 0.0))
+        line.step()
+    assert line.verdict.v == 0.0 and 'odom_timeout' in line.verdict.reasons
+
+
+# Speed scaling from outside.
+
+@given(st.floats(0.0, 1.0), st.floats(-1.0, 1.0), st.floats(-3.0, 3.0))
+def test_the_speed_scale_caps_the_speed_and_keeps_the_curve(share, v, w):
+    line = Timeline()
+    assert line.guard.on_speed_scale(share) is None
+    verdict = line.run(2.0, v, w)
+    assert verdict.v <= share * LIMITS.max_linear_velocity + 1e-9
+    assert verdict.v >= share * LIMITS.min_linear_velocity - 1e-9
+    assert abs(verdict.w) <= share * LIMITS.max_angular_velocity + 1e-9
+    assert verdict.v * w == pytest.approx(verdict.w * v, abs=1e-9)
+
+
+def test_a_speed_scale_out_of_range_is_dropped_and_the_last_one_holds():
+    line = Timeline()
+    line.guard.on_speed_scale(0.5)
+    assert line.guard.on_speed_scale(math.nan) == 'not_finite'
+    assert line.guard.on_speed_scale(1.5) == 'out_of_range'
+    assert line.run(1.0, 0.5).v == pytest.approx(0.25)
+    assert line.verdict.reasons == ('speed_scale',)
+
+
+# Slower before it must stop.
+
+def test_it_slows_gently_before_an_obstacle_and_stops_before_it():
+    line, pose = Timeline(), 0.0
+    speeds = []
+    for _ in range(round(6.0 / PERIOD)):
+        line.command(0.5)
+        line.scan(wall(1.5 - pose))
+        line.odometry((pose, 0.0, 0.0), (line.verdict.v, 0.0))
+        line.step()
+        pose += line.verdict.v * PERIOD
+        speeds.append((line.verdict.v, line.verdict.reasons))
+    braking = -np.diff([v for v, _ in speeds]) / PERIOD
+    early = [b for b, (v, why) in zip(braking, speeds[1:]) if 'approach' in why and v > 0.1]
+    assert early and max(early) < 1.0, 'no harder than asked for, but for the reaction time'
+    assert 'obstacle' in line.verdict.reasons and line.verdict.v == 0.0
+    assert 1.5 - pose - LIMITS.footprint_radius == pytest.approx(LIMITS.margin, abs=0.02)
+
+
+def test_the_slowdown_leaves_a_creep_for_the_stop():
+    line = Timeline()
+    verdict = line.run(3.0, 0.5, points=wall(LIMITS.footprint_radius + LIMITS.margin + 0.008))
+    assert 0.0 < verdict.v <= CREEPING * LIMITS.max_linear_velocity + 1e-9
+
+
+# Reverse where the scan looks.
+
+def view(degrees, spacing=1.0):
+    angles = np.deg2rad(degrees)
+    return View.of((0.1, 0.0), np.column_stack((np.cos(angles), np.sin(angles))),
+                   math.radians(spacing))
+
+
+def test_autonomy_does_not_back_up_where_the_scan_does_not_look():
+    line = Timeline()
+    front = view(np.arange(-90.0, 91.0))
+
+    def run(v, source='auto', seen=front):
+        for _ in range(60):
+            line.command(v, source=source)
+            line.scan(np.zeros((0, 2)), view=seen)
+            line.step()
+        return line.verdict
+
+    assert run(-0.2).v == 0.0 and 'blind' in line.verdict.reasons
+    assert run(0.3).v == pytest.approx(0.3)
+    assert run(-0.2, seen=view(EVERYWHERE)).v == pytest.approx(-0.2)
+    assert run(-0.2, 'teleop').v == pytest.approx(-LIMITS.max_blind_reverse)
+
+
+@given(st.floats(-0.25, -0.01), st.floats(-1.5, 1.5))
+def test_what_backing_up_sweeps_was_in_view(v, w):
+    half = view(np.concatenate([np.arange(-180.0, 60.0), np.arange(150.0, 180.0)]))
+    command = Command(v, w)
+    scale = seen_scale(LIMITS, command, half)
+    assert 0.0 <= scale <= 1.0
+    braking = LIMITS.braking_time(v, w)
+    horizon = scale * LIMITS.reaction_time_s + scale ** 2 * braking / 2
+    end = integrate(np.zeros(3), v, w, horizon)
+    angles = np.linspace(-np.pi, np.pi, 90)
+    rim = end[:2] + LIMITS.footprint_radius * np.column_stack((np.cos(angles), np.sin(angles)))
+    new = rim[np.hypot(*rim.T) > LIMITS.footprint_radius + 0.015]
+    sideways = np.rad2deg(np.arctan2(new[:, 1], new[:, 0] - 0.1))
+    assert not ((sideways > 66.0) & (sideways < 144.0)).any()
+
+
+def test_a_mast_hides_nothing_but_a_gap_does():
+    assert view(EVERYWHERE).seen.all()
+    mast = view(EVERYWHERE[(EVERYWHERE < 100.0) | (EVERYWHERE > 112.0)])
+    assert mast.seen.all()
+    gap = view(EVERYWHERE[(EVERYWHERE < 100.0) | (EVERYWHERE > 130.0)])
+    hidden = np.flatnonzero(~gap.seen) * 360.0 / SECTORS
+    assert hidden.min() >= 100.0 and hidden.max() <= 130.0 and len(hidden) >= 4
+    assert view(np.arange(-180.0, 180.0, 12.0), spacing=12.0).seen.all(), 'a coarse scanner'
+    assert not View.of((0.0, 0.0), np.zeros((0, 2)), 0.1).seen.any()
+
+
+def test_a_scanner_at_the_front_of_a_box_sees_what_its_corner_sweeps():
+    box = Limits(footprint=(0.3, 0.2, -0.3, 0.2, -0.3, -0.2, 0.3, -0.2))
+    ahead = View.of((0.3, 0.0), [(1.0, 0.0)], math.radians(270.0))
+    assert seen_scale(box, Command(-0.2, 0.0), ahead) == 0.0
+    assert seen_scale(box, Command(-0.2, 0.0), view(EVERYWHERE)) == 1.0
+
+
+# The reaction time.
+
+def measured(delay, scan_period, scan_age, seed=0, quiet=False):
+    rng, reaction = np.random.default_rng(seed), ReactionTime()
+    commands = []
+    for i in range(800):
+        now = 50.0 + i * PERIOD
+        v = 0.2 if quiet else 0.3 * math.sin(0.7 * now) + 0.2 * math.sin(2.1 * now)
+        commands.append(v)
+        reaction.on_command(now, Command(v, 0.0))
+        late = commands[max(0, i - round(delay / PERIOD))]
+        reaction.on_odometry(now, (late + float(rng.normal(0.0, 0.01)), 0.0))
+        if i % round(scan_period / PERIOD) == 0:
+            reaction.on_scan(now - scan_age, now)
+    reaction.measure_base()
+    return reaction
+
+
+@pytest.mark.parametrize('delay', [0.0, 0.1, 0.3])
+def test_the_delay_of_the_base_is_found(delay):
+    reaction = measured(delay, 0.1, 0.04)
+    assert reaction.base_s == pytest.approx(delay, abs=0.021)
+    assert reaction.scan_s == pytest.approx(0.14, abs=1e-6)
+    assert reaction.total_s == pytest.approx(delay + 0.14, abs=0.021)
+
+
+def test_commands_that_never_change_tell_nothing():
+    assert measured(0.3, 0.1, 0.0, quiet=True).base_s is None
+
+
+def test_a_slow_scanner_makes_it_keep_further_off():
+    def stopped_at(period, age):
+        line, pose = Timeline(), 0.0
+        for i in range(400):
+            line.command(0.5)
+            line.odometry((pose, 0.0, 0.0), (line.verdict.v, 0.0))
+            if i % round(period / PERIOD) == 0:
+                line.scan(wall(2.0 - pose + line.verdict.v * age), age=age)
+            line.step()
+            pose += line.verdict.v * PERIOD
+            if line.verdict.v < 0.4 and i > 100:
+                return pose, line.guard.measure()
+        raise AssertionError('it never slowed')
+
+    near, quick = stopped_at(0.1, 0.02)
+    far, slow = stopped_at(0.2, 0.25)
+    assert quick['reaction_s'] == LIMITS.reaction_time_s, 'nothing is made shorter'
+    assert slow['reaction_s'] >= 0.45 and far < near - 0.05
