@@ -4,6 +4,7 @@
 
 import typer
 
+from wm_controller.cli.benchmark_attack import attack
 from wm_controller.cli.benchmark_bands import bands
 from wm_controller.cli.benchmark_collapse import collapse
 from wm_controller.cli.benchmark_explore import explore
@@ -20,5 +21,5 @@ benchmark = typer.Typer(
     help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
          'takes --help and --json.', no_args_is_help=True)
 for each in (bands, rival, tworoom, surprise, ranking, explore, people, growth, collapse, masked,
-             latent_actions):
+             latent_actions, attack):
     benchmark.command(each.__name__.replace('_', '-'))(each)

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wm_controller.safety.geometry import as_points, Floats, integrate, to_child
+from wm_controller.safety.geometry import as_points, Floats, integrate, to_child, to_parent
 from wm_controller.safety.guardrails import apply, edged, State
 from wm_controller.safety.inputs import all_finite, Continuity, Seen, stamp_fault
 from wm_controller.safety.limits import InvalidLimit, Limits
 from wm_controller.safety.modes import Mode, ModeMachine
 from wm_controller.safety.monitors import Slip, Stuck
 from wm_controller.safety.motion import Track
+from wm_controller.safety.moving import MovingPoints
 from wm_controller.safety.reaction import ReactionTime
 from wm_controller.safety.tracking import Command, throttle_after, ZERO
 from wm_controller.safety.view import View
@@ -68,6 +69,7 @@ class _Heard:
     points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
     sees_m: float = np.inf
     view: View | None = None
+    moving: MovingPoints = field(default_factory=MovingPoints)
     tilt: float = 0.0
     level_at: float = -np.inf
     reaction: ReactionTime = field(default_factory=ReactionTime)
@@ -167,8 +169,9 @@ class Guard:
         counts, jumped = self._heard.continuity.check(stamp, place, self.limits)
         if not counts:
             return self.drop('odom', 'jump')
-        if jumped:
-            self._heard.odometry.clear()  # nothing lies between the old place and the new one
+        if jumped:  # nothing lies between the old place and the new one
+            self._heard.odometry.clear()
+            self._heard.moving.clear()
         self._heard.odom_seen = self._next(self._heard.odom_seen, stamp, now_steady)
         self._heard.odometry.add(stamp, place, (float(twist[0]), float(twist[1])))
         self._heard.reaction.on_odometry(stamp, (float(twist[0]), float(twist[1])))
@@ -194,6 +197,13 @@ class Guard:
         self._heard.scan_seen = self._next(self._heard.scan_seen, stamp, now_steady)
         self._heard.points, self._heard.sees_m, self._heard.view = seen, sees_m, view
         self._heard.reaction.on_scan(stamp, now_ros)
+        if self._is_fresh(self._heard.odom_seen, now_ros, now_steady):
+            pose = self._heard.odometry.at(stamp)
+            scanner = view.origin if view is not None else np.zeros(2)
+            self._heard.moving.see(stamp, to_parent(pose, seen), to_parent(pose, scanner)[0],
+                                   self._heard.odometry.twist[1])
+        else:
+            self._heard.moving.clear()
         return None
 
     def on_speed_scale(self, share: float) -> str | None:
@@ -314,10 +324,19 @@ class Guard:
             sight_too_short=scan_fresh and self._short_sighted(),
             surprise=self.surprise if surprise_fresh else 0.0, asks=self.modes.asks,
             speed_scale=self.speed_scale, points=points,
-            view=self._heard.view if scan_fresh else None, **known,
+            view=self._heard.view if scan_fresh else None,
+            moving=self._moving(now_ros) if scan_fresh and odom_fresh else None, **known,
             measured=Command(*self._heard.odometry.twist) if odom_fresh else None,
             pose=self._heard.odometry.at(now_ros) if odom_fresh else None,
             geofence=self._geofence, keep_out=self._keep_out)
+
+    def _moving(self, now_ros: float) -> tuple[Floats, Floats] | None:
+        found = self._heard.moving.found
+        if not len(found.points):
+            return None
+        pose = self._heard.odometry.at(now_ros)
+        still = np.array((0.0, 0.0, pose[2]))
+        return to_child(pose, found.at(now_ros)), to_child(still, found.velocities)
 
     def _short_sighted(self) -> bool:
         try:

@@ -16,6 +16,7 @@ import numpy as np
 from wm_controller.safety.envelope import area_scale, boundary, can_still_stop, clear_scale
 from wm_controller.safety.geometry import Floats
 from wm_controller.safety.limits import Limits
+from wm_controller.safety.moving import yielding_scale
 from wm_controller.safety.tracking import Command, toward, ZERO
 from wm_controller.safety.view import seen_scale, View
 
@@ -53,6 +54,7 @@ class State:
     speed_scale: float = 1.0
     points: Floats | None = None
     view: View | None = None
+    moving: tuple[Floats, Floats] | None = None
     measured: Command | None = None
     pose: Floats | None = None
     geofence: tuple[tuple[Floats, Floats], ...] = ()
@@ -170,6 +172,13 @@ def _obstacle(state: State, command: Command) -> Command:
     return command if scale >= 1.0 else command.scaled(scale)
 
 
+def _moving(state: State, command: Command) -> Command:
+    if state.moving is None or command.is_zero():
+        return command
+    scale = yielding_scale(state.limits, command, *state.moving)
+    return command if scale >= 1.0 else command.scaled(scale)
+
+
 GUARDRAILS: tuple[Guardrail, ...] = (
     _stop('emergency_stop', 'everything, until told otherwise',
           '`~/reset`, refused while any source commands motion',
@@ -215,7 +224,9 @@ GUARDRAILS: tuple[Guardrail, ...] = (
               lambda state, command: _areas(state, command, state.keep_out, inside=False)),
     Guardrail('obstacle', 'speed, until the stopping envelope holds no scan point',
               'by itself, on a free curve: away from the points', _obstacle),
-    Guardrail('braking', 'what the three above took away, to the braking limit',
+    Guardrail('moving', 'speed, so that the robot stands by the time that who walks up has come',
+              'by itself, when it has stopped coming', _moving),
+    Guardrail('braking', 'what the four above took away, to the braking limit',
               'by itself', _braking),
 )
 

@@ -176,6 +176,11 @@ class Simulator:
         return np.array([vx * np.cos(yaw) + vy * np.sin(yaw), w])
 
     @property
+    def velocity(self) -> np.ndarray:
+        """True velocity (2,) of the middle, m/s, in the world."""
+        return self._data.qvel[:2].copy()
+
+    @property
     def odometry(self) -> Odometry:
         """The latest odometry, at most 20 ms old, drifting, in the frame of the start."""
         return self._odometer.latest
