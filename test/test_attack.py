@@ -1,6 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""A planner that wants to hit things, in the simulator: with the guard and, to compare, without."""
+"""A planner that wants to hit things, in the simulator: with the guard, and without."""
 
 import json
 

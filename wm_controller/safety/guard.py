@@ -10,22 +10,20 @@ stands still.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from wm_controller.safety.geometry import as_points, Floats, integrate, to_child, to_parent
+from wm_controller.safety.geometry import as_points, integrate, to_child
 from wm_controller.safety.guardrails import apply, edged, State
-from wm_controller.safety.inputs import all_finite, Continuity, Seen, stamp_fault
+from wm_controller.safety.heard import Heard
+from wm_controller.safety.inputs import all_finite, is_fresh, Seen, stamp_fault
 from wm_controller.safety.limits import InvalidLimit, Limits
 from wm_controller.safety.modes import Mode, ModeMachine
 from wm_controller.safety.monitors import Slip, Stuck
-from wm_controller.safety.motion import Track
-from wm_controller.safety.moving import MovingPoints
-from wm_controller.safety.reaction import ReactionTime
 from wm_controller.safety.tracking import Command, throttle_after, ZERO
 from wm_controller.safety.view import View
 
@@ -57,29 +55,6 @@ class Verdict:
     because: str = ''
 
 
-@dataclass
-class _Heard:
-    """What was heard since ROS time last went back."""
-
-    commands: dict[str, tuple[Command, Seen]] = field(default_factory=dict)
-    odometry: Track = field(default_factory=Track)
-    odom_seen: Seen | None = None
-    continuity: Continuity = field(default_factory=Continuity)
-    scan_seen: Seen | None = None
-    points: Floats = field(default_factory=lambda: np.zeros((0, 2)))
-    sees_m: float = np.inf
-    view: View | None = None
-    moving: MovingPoints = field(default_factory=MovingPoints)
-    tilt: float = 0.0
-    level_at: float = -np.inf
-    reaction: ReactionTime = field(default_factory=ReactionTime)
-    surprise_received: float = -np.inf
-    surprised_since: float = np.inf
-    commanded: Track = field(default_factory=Track)
-    place: Floats = field(default_factory=lambda: np.zeros(3))
-    clock_lost: bool = False
-
-
 class Guard:
     """Between every command source and the wheels. Stamps and now_ros are ROS seconds."""
 
@@ -96,7 +71,7 @@ class Guard:
         self._stepped_ros = self._stepped_steady = self._advanced_steady = -np.inf
         self._pressed: dict[str, float] = {}
         self._latest_ros = 0.0
-        self._heard = _Heard()
+        self._heard = Heard()
         self.limits = limits
 
     @property
@@ -166,18 +141,8 @@ class Guard:
         fault = stamp_fault(stamp, now_ros, self._heard.odom_seen)
         if fault:
             return self.drop('odom', fault)
-        counts, jumped = self._heard.continuity.check(stamp, place, self.limits)
-        if not counts:
+        if not self._heard.take_odometry(stamp, now_steady, place, twist, tilt, self.limits):
             return self.drop('odom', 'jump')
-        if jumped:  # nothing lies between the old place and the new one
-            self._heard.odometry.clear()
-            self._heard.moving.clear()
-        self._heard.odom_seen = self._next(self._heard.odom_seen, stamp, now_steady)
-        self._heard.odometry.add(stamp, place, (float(twist[0]), float(twist[1])))
-        self._heard.reaction.on_odometry(stamp, (float(twist[0]), float(twist[1])))
-        self._heard.tilt = tilt
-        if tilt <= self.limits.max_tilt:
-            self._heard.level_at = now_steady
         return None
 
     def on_scan(
@@ -194,16 +159,8 @@ class Guard:
         fault = stamp_fault(stamp, now_ros, self._heard.scan_seen)
         if fault:
             return self.drop('scan', fault)
-        self._heard.scan_seen = self._next(self._heard.scan_seen, stamp, now_steady)
-        self._heard.points, self._heard.sees_m, self._heard.view = seen, sees_m, view
-        self._heard.reaction.on_scan(stamp, now_ros)
-        if self._is_fresh(self._heard.odom_seen, now_ros, now_steady):
-            pose = self._heard.odometry.at(stamp)
-            scanner = view.origin if view is not None else np.zeros(2)
-            self._heard.moving.see(stamp, to_parent(pose, seen), to_parent(pose, scanner)[0],
-                                   self._heard.odometry.twist[1])
-        else:
-            self._heard.moving.clear()
+        self._heard.take_scan(
+            stamp, now_ros, now_steady, seen, sees_m, view, self.limits.sensor_timeout_s)
         return None
 
     def on_speed_scale(self, share: float) -> str | None:
@@ -265,7 +222,8 @@ class Guard:
         self._heard.reaction.on_command(now_ros, self._last)
         self._notice_release(now_ros, now_steady)
         self._notice_reaction()
-        odom_fresh = self._is_fresh(self._heard.odom_seen, now_ros, now_steady)
+        odom_fresh = is_fresh(
+            self._heard.odom_seen, now_ros, now_steady, self.limits.sensor_timeout_s)
         self._watch_surprise(now_steady)
         tilted = self._watch_tilt(odom_fresh, now_steady)
         slipping = self._watch_motion(dt_s, odom_fresh)
@@ -308,7 +266,7 @@ class Guard:
     def _state(
             self, now_ros: float, now_steady: float, odom_fresh: bool, **known: Any) -> State:
         timeout = self.limits.sensor_timeout_s
-        scan_fresh = self._is_fresh(self._heard.scan_seen, now_ros, now_steady)
+        scan_fresh = is_fresh(self._heard.scan_seen, now_ros, now_steady, timeout)
         points = None
         if scan_fresh and self._heard.scan_seen is not None:
             track = self._heard.odometry if odom_fresh else self._heard.commanded
@@ -325,18 +283,10 @@ class Guard:
             surprise=self.surprise if surprise_fresh else 0.0, asks=self.modes.asks,
             speed_scale=self.speed_scale, points=points,
             view=self._heard.view if scan_fresh else None,
-            moving=self._moving(now_ros) if scan_fresh and odom_fresh else None, **known,
+            moving=self._heard.moving_at(now_ros) if scan_fresh and odom_fresh else None, **known,
             measured=Command(*self._heard.odometry.twist) if odom_fresh else None,
             pose=self._heard.odometry.at(now_ros) if odom_fresh else None,
             geofence=self._geofence, keep_out=self._keep_out)
-
-    def _moving(self, now_ros: float) -> tuple[Floats, Floats] | None:
-        found = self._heard.moving.found
-        if not len(found.points):
-            return None
-        pose = self._heard.odometry.at(now_ros)
-        still = np.array((0.0, 0.0, pose[2]))
-        return to_child(pose, found.at(now_ros)), to_child(still, found.velocities)
 
     def _short_sighted(self) -> bool:
         try:
@@ -374,18 +324,10 @@ class Guard:
     def _timeout(self, source: str) -> float:
         return self.limits.auto_timeout_s if source == 'auto' else self.limits.teleop_timeout_s
 
-    def _is_fresh(self, seen: Seen | None, now_ros: float, now_steady: float) -> bool:
-        return seen is not None and (
-            seen.age(now_ros, now_steady) <= self.limits.sensor_timeout_s)
-
     def _fresh(self, source: str, now_ros: float, now_steady: float) -> bool:
         command = self._heard.commands.get(source)
         return command is not None and (
             command[1].age(now_ros, now_steady) <= self._timeout(source))
-
-    @staticmethod
-    def _next(previous: Seen | None, stamp: float, received: float) -> Seen:
-        return previous.then(stamp, received) if previous else Seen(stamp, received)
 
     def _elapsed(self, now_ros: float, now_steady: float) -> float:
         """Seconds of motion since the last step, and where the commands have led meanwhile."""
@@ -404,7 +346,7 @@ class Guard:
     def _notice_jump(self, now_ros: float) -> None:
         if now_ros < self._latest_ros - JUMP_S:
             # What was heard in the old time is gone; only what the operator decided stays.
-            self._heard = _Heard(clock_lost=True)
+            self._heard = Heard(clock_lost=True)
             self._latest_ros = self._stepped_ros = now_ros
             self._advanced_steady = -np.inf  # the brakes do not wait for the new time
         self._latest_ros = max(self._latest_ros, now_ros)

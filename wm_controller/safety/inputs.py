@@ -37,6 +37,11 @@ class Seen:
         return self if stamp == self.stamp else Seen(stamp, received)
 
 
+def is_fresh(seen: Seen | None, now_ros: float, now_steady: float, timeout_s: float) -> bool:
+    """Whether anything was heard, and not longer ago than the timeout."""
+    return seen is not None and seen.age(now_ros, now_steady) <= timeout_s
+
+
 def stamp_fault(stamp: float, now_ros: float, previous: Seen | None) -> str | None:
     """Why a message with this stamp is dropped, or None."""
     if not math.isfinite(stamp):
