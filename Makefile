@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint bench tworoom-env ablation-collapse indoor colcon-test readme clean
+.PHONY: help venv demo test lint properties coverage mutants bench tworoom-env ablation-collapse indoor colcon-test readme clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -49,6 +49,24 @@ test: $(READY) ## the whole test suite, under ten minutes on two cores
 lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+
+# Their own tests; what they do not reach of safety/ is not covered.
+SAFETY_TESTS := $(addprefix test/test_,guard.py envelope.py geometry.py poses.py modes.py watching.py moving.py)
+
+properties: $(READY) ## the guardrails' properties, 10,000 examples each: hours
+	WM_EXAMPLES=$${WM_EXAMPLES:-10000} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 \
+	  $(SAFETY_TESTS)
+
+coverage: $(READY) ## branches of safety/ that its own tests take: at least 98 %
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -q --cov wm_controller.safety --cov-branch \
+	  --cov-report term-missing --cov-fail-under 98 $(SAFETY_TESTS)
+
+mutants: $(READY) ## change safety/ in every small way; the tests must notice 90 %: an hour or more
+	WM_EXAMPLES=20 OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children $(WORKERS)
+	$(BIN)/mutmut export-cicd-stats
+	$(BIN)/python -c "import json; s = json.load(open('mutants/mutmut-cicd-stats.json')); \
+	  done = s['killed'] + s['timeout']; all = done + s['survived'] + s['no_tests']; \
+	  print(f'{done} of {all} mutants noticed: {done / all:.1%}'); assert done >= 0.9 * all"
 
 bench: $(READY) ## speed and memory, beside peers
 	@.ci/system-packages drive

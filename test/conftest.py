@@ -14,7 +14,9 @@ import sys
 from hypothesis import settings
 import pytest
 
-settings.register_profile('wm', max_examples=100, deadline=None)
+# WM_EXAMPLES: so many examples of each property, as `make properties` wants them.
+settings.register_profile('wm', max_examples=int(os.environ.get('WM_EXAMPLES', 100)),
+                          deadline=None)
 settings.load_profile('wm')
 
 ROOT = Path(__file__).resolve().parents[1]

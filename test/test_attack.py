@@ -4,17 +4,12 @@
 
 import json
 
-import numpy as np
 import pytest
 
-from timelines import LIMITS, PERIOD, Timeline, wall
 from wm_controller.cli.benchmark_attack import attack as command
 from wm_controller.evaluation.attack import attack, HARD_M_S
 from wm_controller.evaluation.episodes import LoopSettings
 from wm_controller.evaluation.runner import make_guard
-from wm_controller.safety.geometry import Footprint
-from wm_controller.safety.moving import MovingPoints, yielding_scale
-from wm_controller.safety.tracking import Command
 
 
 class Blindfolded:
@@ -51,106 +46,3 @@ def test_the_command_counts_apart_who_gives_way_and_who_does_not(capsys):
     assert result['episodes'] == 2 and result['driven_m'] > 0.0
     assert [row['person']['episodes'] for row in result['rows'].values()] == [1, 1]
     assert set(result['rows']) == {'give way', 'heedless'}
-
-
-# Who comes towards the robot.
-
-def somebody(x, y, radius=0.2, count=25):
-    """What a scanner at the origin sees of a round person."""
-    bearing, reach = np.arctan2(y, x), np.hypot(x, y)
-    half = np.arcsin(min(1.0, radius / reach))
-    angles = bearing + np.linspace(-0.95, 0.95, count) * half
-    off = reach * np.sin(angles - bearing)
-    near = reach * np.cos(angles - bearing) - np.sqrt(np.maximum(radius ** 2 - off ** 2, 0.0))
-    return np.column_stack((near * np.cos(angles), near * np.sin(angles)))
-
-
-def watch(places, period=0.1, background=None, noise=0.01, seed=0, shift=None):
-    rng, moving = np.random.default_rng(seed), MovingPoints()
-    for i, place in enumerate(places):
-        seen = [somebody(*place)] if place is not None else []
-        seen += [background] if background is not None else []
-        points = np.concatenate(seen) + rng.normal(0.0, noise, (sum(map(len, seen)), 2))
-        moving.see(10.0 + i * period, points, np.zeros(2), 0.0)
-    return moving.found
-
-
-BEHIND = wall(3.0, 2.0)
-
-
-@pytest.mark.parametrize('velocity', [(-0.8, 0.0), (-0.5, 0.5), (0.0, 0.9), (-1.4, 0.2)])
-def test_who_walks_is_found_with_their_speed(velocity):
-    places = [(2.0 + velocity[0] * t, -0.3 + velocity[1] * t) for t in np.arange(0.0, 0.85, 0.1)]
-    found = watch(places, background=BEHIND)
-    assert len(found.points) >= 2
-    gaps = np.hypot(*(found.points - places[-1]).T)
-    assert (gaps < 0.35).mean() > 0.9, 'only they move'
-    towards = -(found.velocities * found.points).sum(-1) / np.hypot(*found.points.T)
-    truth = -np.dot(velocity, places[-1]) / np.hypot(*places[-1])
-    assert np.median(towards) == pytest.approx(truth, abs=0.35)
-
-
-@pytest.mark.parametrize('seed', range(5))
-def test_a_still_world_does_not_move(seed):
-    assert not len(watch([(1.5, 0.4)] * 9, background=BEHIND, seed=seed).points)
-
-
-def test_who_comes_out_from_behind_is_no_surprise_to_geometry():
-    """What the robot's own motion uncovers was hidden before, not free."""
-    moving = MovingPoints()
-    pillar = somebody(1.0, 0.0)
-    hidden = np.column_stack((np.full(40, 2.5), np.linspace(-0.6, 0.6, 40)))
-    for i, y in enumerate(np.linspace(0.0, 0.5, 8)):
-        scanner = np.array((0.0, y))
-        bearing = np.arctan2(*(hidden - scanner).T[::-1])
-        shadow = np.arctan2(*(pillar - scanner).T[::-1])
-        clear = hidden[(bearing < shadow.min()) | (bearing > shadow.max())]
-        moving.see(10.0 + 0.1 * i, np.concatenate((pillar, clear)), scanner, 0.0)
-        assert not len(moving.found.points)
-
-
-def test_the_scale_is_what_lets_it_stand_in_time():
-    """Driven out: at the scale it stands before the margin is reached, a little faster not."""
-    for gap, speed in ((0.5, 0.8), (0.3, 0.5), (0.9, 1.5)):
-        point = np.array([[LIMITS.footprint_radius + LIMITS.margin + gap, 0.0]])
-        command = Command(0.5, 0.0)
-        scale = yielding_scale(LIMITS, command, point, np.array([[-speed, 0.0]]))
-
-        def left(share, gap=gap, speed=speed):
-            reaction, brake = LIMITS.reaction_time_s, share * 0.5 / LIMITS.max_linear_deceleration
-            own = share * 0.5 * (reaction + brake / 2)
-            return gap - own - speed * (reaction + brake)
-
-        assert 0.0 <= scale < 1.0 or left(1.0) >= -1e-9
-        if 0.0 < scale < 1.0:
-            assert left(scale) == pytest.approx(0.0, abs=1e-6)
-        if scale == 0.0:
-            assert left(0.0) <= 1e-9
-
-
-def test_who_walks_away_or_by_at_a_distance_does_not_slow_it():
-    away = yielding_scale(LIMITS, Command(0.3, 0.0), np.array([[0.8, 0.0]]),
-                          np.array([[0.8, 0.0]]))
-    beside = yielding_scale(LIMITS, Command(0.3, 0.0), np.array([[0.0, 0.9]]),
-                            np.array([[0.5, 0.0]]))
-    assert away == beside == 1.0
-
-
-def test_the_guard_stands_when_somebody_walks_up_to_it():
-    line = Timeline()
-    assert Footprint.circle(LIMITS.footprint_radius).reach == LIMITS.footprint_radius
-    pose, person, speeds = 0.0, 2.2, []
-    for i in range(200):
-        line.command(0.5)
-        line.odometry((pose, 0.0, 0.0), (line.verdict.v, 0.0))
-        if i % 5 == 0:
-            line.scan(somebody(person - pose, 0.0))
-        line.step()
-        pose += line.verdict.v * PERIOD
-        if i > 50:
-            person -= 1.0 * PERIOD
-        speeds.append(line.verdict.v)
-        if person - pose - 0.2 - LIMITS.footprint_radius <= 0.0:
-            break
-    assert max(speeds) > 0.3 and speeds[-1] == 0.0
-    assert 'moving' in line.verdict.reasons or 'obstacle' in line.verdict.reasons

@@ -5,12 +5,12 @@
 from dataclasses import replace
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from timelines import LIMITS, PERIOD, Timeline, wall
+from timelines import examples, LIMITS, PERIOD, Timeline, wall
 from wm_controller.safety import geometry as geo
 from wm_controller.safety.limits import InvalidLimit
 
@@ -39,7 +39,7 @@ def drive_world(line, points, v, w, seconds, latency=0.0, rate=10.0, odometry=Tr
 BOX = (0.3, 0.2, 0.3, -0.2, -0.25, -0.2, -0.25, 0.2)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.floats(-0.5, 1.0), st.floats(-2.0, 2.0), st.integers(0, 2**32 - 1),
        st.sampled_from(((), BOX)), st.sampled_from((0.0, 0.1)), st.booleans())
 def test_the_robot_never_comes_nearer_than_the_margin(v, w, seed, footprint, latency, odometry):
@@ -122,9 +122,9 @@ def test_one_step_is_quick_enough():
     line.run(0.1, 0.5, 0.3)
     took = []
     for _ in range(50):
-        begin = time.perf_counter()
+        begin = time.thread_time()  # of this thread: the machine may be busy
         line.step(0.001)
-        took.append(time.perf_counter() - begin)
+        took.append(time.thread_time() - begin)
     print(f'a step with 720 beams and a polygon: {1e3 * sorted(took)[25]:.2f} ms')
     assert sorted(took)[25] < 5e-3
 
@@ -134,7 +134,7 @@ def test_one_step_is_quick_enough():
 FENCE = (-1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.floats(-0.3, 0.6), st.floats(-1.0, 1.0))
 def test_the_footprint_stays_inside_the_fence_and_outside_keep_out(v, w):
     limits = replace(LIMITS, geofence=FENCE, keep_out=(

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poses, footprints and the swept arc, each against a slower and simpler way to say the same."""
 
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 
+from timelines import examples
 from wm_controller.safety import geometry as geo
 from wm_controller.safety.sweep import arc_clear, contact_time, trajectories_clear
 
@@ -97,7 +98,7 @@ def test_a_radius_that_is_not_positive_is_refused(radius):
         geo.Footprint.circle(radius)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(FOOTPRINTS, SPEEDS, st.one_of(SPEEDS, st.sampled_from((2e-5, -2e-5, 9e-6))),
        st.floats(0.0, 0.15), st.integers(0, 2**32 - 1))
 def test_contact_time_agrees_with_fine_sampling(footprint, v, w, margin, seed):

@@ -5,12 +5,12 @@
 from dataclasses import replace
 import math
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from timelines import LIMITS, PERIOD, play, SEQUENCES, Timeline, wall
+from timelines import examples, LIMITS, PERIOD, play, SEQUENCES, Timeline, wall
 from wm_controller.safety.guard import Guard
 from wm_controller.safety.guardrails import as_markdown, GUARDRAILS
 from wm_controller.safety.limits import InvalidLimit
@@ -44,7 +44,7 @@ def check_follows(before, after, throttle, dt, limits):
     return rise / dt
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(SEQUENCES, OTHER_LIMITS)
 def test_the_output_is_finite_limited_and_smooth_for_every_sequence(sequence, limits):
     line = Timeline(limits)

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mode machine: who may command, whatever happens in whatever order."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, RuleBasedStateMachine
 import numpy as np
 import pytest
 
-from timelines import LIMITS, PERIOD, Timeline
+from timelines import examples, LIMITS, PERIOD, Timeline
 from wm_controller.safety.modes import as_markdown, CAUSES, Mode, ModeMachine, TRANSITIONS
 
 AUTO, TELEOP, HOLD, STOPPED = Mode
@@ -156,3 +157,4 @@ class ModesUnderFire(RuleBasedStateMachine):
 
 
 TestModesUnderFire = ModesUnderFire.TestCase
+TestModesUnderFire.settings = settings(examples(60), stateful_step_count=25)

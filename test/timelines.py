@@ -3,7 +3,9 @@
 """A guard with a clock in hand, and what may happen to it."""
 
 import math
+import os
 
+from hypothesis import settings
 from hypothesis import strategies as st
 import numpy as np
 
@@ -11,6 +13,13 @@ from wm_controller.safety.guard import Guard
 from wm_controller.safety.limits import Limits
 
 PERIOD = 0.02
+
+
+def examples(count):
+    """So many examples of a property, or as many as WM_EXAMPLES asks for."""
+    return settings(max_examples=int(os.environ.get('WM_EXAMPLES', count)), deadline=None)
+
+
 LIMITS = Limits()
 
 
