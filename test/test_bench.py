@@ -124,6 +124,8 @@ def test_guardrail_and_relay_are_timed_in_one_run(capsys):
         assert 0.05 < found[name]['p50_ms'] < 100
     assert found['ratio_p50'] == pytest.approx(
         found['guardrail']['p50_ms'] / found['relay']['p50_ms'])
+    assert set(found['braking_on_busy_cores']) == {'scan', 'command'}
+    assert all(timing['p50_ms'] > 0.0 for timing in found['braking_on_busy_cores'].values())
 
 
 def test_memory_over_its_limit_is_a_negative_result(bundle, capsys, monkeypatch):

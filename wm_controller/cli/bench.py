@@ -150,6 +150,9 @@ def _other_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
         rows.append(('guardrail, over topics', *_times(guardrail['guardrail']),
                      f'{guardrail["ratio_p50"]:.2f} x and {guardrail["ratio_p99"]:.2f} x a bare '
                      f'relay ({relay[0]}, {relay[1]})'))
+        for cause, timing in guardrail['braking_on_busy_cores'].items():
+            rows.append((f'  from a {cause} to braking, all cores busy', *_times(timing),
+                         'at most 40 ms at p99'))
     for row in result.get('places', []):
         rows += [
             (f'recognise one of {row["places"]} places', *_times(row['search']), ''),

@@ -5,7 +5,9 @@ A node that sends commands and times when they come out of the guardrail and of 
 
 The guardrail publishes at a fixed rate also when nothing comes in. So the probe holds a speed
 until it comes out unchanged, then asks for a slightly different one: the first output that moves
-is the answer. Both paths take turns, so that they meet the same load of the machine.
+is the answer. Both paths take turns, so that they meet the same load of the machine. With
+`--braking` it times the guardrail alone: from a scan that shows an obstacle, or from a command to
+stand, to the first output that is slower.
 """
 
 import argparse
@@ -15,15 +17,19 @@ import random
 import time
 
 from geometry_msgs.msg import TwistStamped
+import numpy as np
 import rclpy
 from rclpy.node import Node
+from sensor_msgs.msg import LaserScan
 
 from wm_controller.nodes import qos
+from wm_controller.nodes.conversions import to_scan
 
 BASE, STEP = 0.1, 0.004  # m/s; the step is small enough for every acceleration limit
 SETTLED, MOVED = 1e-6, 1e-7  # m/s
 START_TIMEOUT_S, ANSWER_TIMEOUT_S = 20.0, 1.0
 KEEP_ALIVE_S = 0.1  # commands time out after half a second
+NEAR = 0.21  # m: within the margin round the robot
 PHASE_S = 0.02  # one period of the guardrail: samples fall anywhere in it
 
 
@@ -83,6 +89,53 @@ class Path:
         return self.output_at - sent
 
 
+class Braking:
+    """Makes the guardrail brake, by what it sees and by what it is told, and times it."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._path = Path(node, 'cmd_vel_auto', 'cmd_vel')
+        self._scans = node.create_publisher(LaserScan, 'scan', qos.SENSOR)
+
+    def _look(self, distance: float) -> float:
+        now = self._node.get_clock().now().nanoseconds * 1e-9
+        message = to_scan(now, 'laser', -np.pi, np.pi / 180.0, 0.05, 12.0, np.full(360, distance))
+        sent = time.monotonic()
+        self._scans.publish(message)
+        return sent
+
+    def sample(self, cause: str) -> float:
+        """Measure once: seconds from 'scan' or 'command' to the first slower output."""
+        path = self._path
+        path.target = BASE
+        self._look(np.inf)
+        path.settle(ANSWER_TIMEOUT_S if path.output_at else START_TIMEOUT_S)
+        pause_until = time.monotonic() + random.uniform(0.0, PHASE_S)
+        while (left := pause_until - time.monotonic()) > 0.0:
+            rclpy.spin_once(self._node, timeout_sec=left)
+        path.target = 0.0
+        sent = self._look(NEAR) if cause == 'scan' else path.send()
+        while not path.output < BASE - MOVED:
+            if time.monotonic() - sent > ANSWER_TIMEOUT_S:
+                raise TimeoutError(f'no braking in {ANSWER_TIMEOUT_S:g} s after a {cause}')
+            rclpy.spin_once(self._node, timeout_sec=0.1)
+        return path.output_at - sent
+
+
+def measure_braking(samples: int) -> dict[str, list[float]]:
+    """Return the times (s) from a scan and from a command to the first slower output."""
+    node = rclpy.create_node('latency_probe')
+    braking = Braking(node)
+    found: dict[str, list[float]] = {'scan': [], 'command': []}
+    try:
+        for _ in range(samples):
+            for cause, times in found.items():
+                times.append(braking.sample(cause))
+    finally:
+        node.destroy_node()
+    return found
+
+
 def measure(samples: int) -> dict[str, list[float]]:
     """Return the latencies (s) of `guardrail` and `relay`, both running already."""
     node = rclpy.create_node('latency_probe')
@@ -106,10 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the latencies as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--samples', type=int, default=300)
-    samples = parser.parse_args(arguments).samples
+    parser.add_argument('--braking', action='store_true')
+    options = parser.parse_args(arguments)
     rclpy.init()
     try:
-        print(json.dumps(measure(samples)), flush=True)
+        found = (measure_braking if options.braking else measure)(options.samples)
+        print(json.dumps(found), flush=True)
     finally:
         rclpy.try_shutdown()
 
