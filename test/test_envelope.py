@@ -147,7 +147,7 @@ def test_the_footprint_stays_inside_the_fence_and_outside_keep_out(v, w):
         out = line.step()
         pose = geo.integrate(pose, out.v, out.w, PERIOD)
         assert np.abs(pose[:2]).max() <= 1.0 - 0.18 - LIMITS.margin + 1e-3
-        for polygon in limits.keep_out_polygons:
+        for polygon in limits.areas.keep_out:
             assert geo.signed_distance(polygon, pose[:2])[0] >= 0.18 + LIMITS.margin - 1e-3
 
 

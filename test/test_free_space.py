@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wm_controller.memory.free_space import FreeSpace
+from wm_controller.safety import geometry as geo
 
 BEARINGS = np.deg2rad(np.linspace(42, -42, 15))
 ORIGIN = np.zeros(3)
@@ -148,3 +149,32 @@ def test_a_way_from_outside_of_what_is_known_is_still_found():
     way = memory.cost_to_go(np.array([-6.0, 2.0]))
     assert np.isfinite(way(np.array([[0.0, 0.0], [-5.0, 1.0]]))).all()
     assert way(np.array([[-6.0, 2.0]]))[0] < 0.3
+
+
+def test_out_of_bounds_something_stands_and_ways_lead_round_it():
+    fence, keep = geo.Footprint.polygon, (0.8, -0.5, 1.2, -0.5, 1.2, 3.0, 0.8, 3.0)
+    areas = geo.Areas((fence((-1.0, -2.0, 4.0, -2.0, 4.0, 2.0, -1.0, 2.0)).vertices,),
+                      (fence(keep).vertices,))
+    memory = FreeSpace(0.18, areas=areas)
+    for _ in range(3):
+        memory.clear()  # and again
+        for stamp in np.arange(0.0, 1.0, 0.1):
+            memory.see(stamp, np.zeros(3), np.linspace(1.0, -1.0, 9), np.full((3, 9), 3.4))
+            memory.occupy_track(stamp, np.zeros(3))
+        memory.doubt()
+        clearance = memory.clearance_at(np.array([[1.0, 0.0], [0.4, 0.0], [0.0, 1.9], [0.0, 0.0]]))
+        assert clearance[0] == 0.0, 'seen to be free, and forbidden'
+        assert clearance[1] == pytest.approx(0.4, abs=0.1)
+        assert clearance[2] <= 0.15 and clearance[3] > 0.6
+        assert len(memory.obstacles_near(np.zeros(3), 1.5))
+    way = memory.cost_to_go(np.array([2.0, 0.0]))
+    assert float(way(np.zeros(2))) > 2.4, 'not straight through'
+
+
+def test_the_bounds_stay_where_they_are_when_the_grid_follows_the_robot():
+    fence = geo.Footprint.polygon((-1.0, -1.0, 9.0, -1.0, 9.0, 1.0, -1.0, 1.0)).vertices
+    memory = FreeSpace(0.18, areas=geo.Areas((fence,)))
+    for x in np.arange(0.0, 8.0, 0.5):
+        memory.occupy_track(x, np.array([x, 0.0, 0.0]))
+        edge = memory.clearance_at(np.array([[x, 0.0], [x, 1.05]]))
+        assert edge[0] == pytest.approx(1.0, abs=0.15) and edge[1] == 0.0

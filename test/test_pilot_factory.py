@@ -72,3 +72,12 @@ def test_model_that_drives_faster_than_the_robot_is_one_line(bundle):
 def test_planner_that_is_not_there_is_one_line(bundle):
     with pytest.raises(InputError, match='no upper level.*or plan flat'):
         make_pilot(settings(bundle, planner='hierarchical'))
+
+
+def test_plans_know_the_bounds_and_a_list_that_is_no_polygon_is_refused(bundle):
+    fence = (-1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0, 1.0)
+    pilot, _, _ = make_pilot(settings(bundle, geofence=fence))
+    pilot.memory.occupy_track(0.0, np.zeros(3))
+    assert pilot.memory.clearance_at(np.array([[1.1, 0.0]]))[0] == 0.0
+    with pytest.raises(InputError, match='parameter keep_out: a footprint needs'):
+        make_pilot(settings(bundle, keep_out=(1.0, 2.0)))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 import numpy as np
 import pytest
@@ -18,8 +18,11 @@ from wm_controller.planning.config import PilotConfig, RobotLimits, SolverConfig
 from wm_controller.planning.contract import ExploreGoal
 from wm_controller.planning.outline import outline
 from wm_controller.planning.pilot import ImageGoal, Observation, Pilot, PoseGoal
-from wm_controller.safety.geometry import integrate
+from wm_controller.safety.envelope import clear_scale
+from wm_controller.safety.geometry import integrate, to_child
+from wm_controller.safety.limits import Limits
 from wm_controller.safety.sweep import trajectories_clear
+from wm_controller.safety.tracking import Command
 from wm_controller.world_model.bundle import load_bundle, save_bundle
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import Architecture, ModelSpec
@@ -78,6 +81,24 @@ def test_the_planner_judges_a_trajectory_as_the_guardrail_geometry_does(points, 
     clear = trajectories_clear(config.footprint, future.poses.numpy()[:, 1:], state.obstacles,
                                config.margin, start=np.zeros(3))
     assert (judged == clear).all()
+
+
+@given(st.floats(-0.25, 0.5), st.floats(-1.5, 1.5),
+       st.lists(st.tuples(st.floats(-1, 1), st.floats(-1, 1)), min_size=1, max_size=8))
+@settings(max_examples=200)
+def test_the_planner_and_the_guardrail_judge_one_way_to_a_stop_alike(v, w, points):
+    """The node lets a twist through where the planner would take the way on it to a stop."""
+    limits = Limits()
+    braking = limits.braking_time(v, w)
+    horizon = limits.reaction_time_s + braking / 2  # at the full twist
+    times = np.linspace(0.0, horizon, 400)
+    poses = integrate(np.zeros(3), v, w, times)[None]
+    seen = np.array(points)
+    # Right at the margin, one looks at instants and the other at all of the way.
+    gaps = np.array([limits.outline.distance(to_child(pose, seen)) for pose in poses[0]])
+    assume((np.abs(gaps.min(0) - limits.margin) > 2e-3).all() and gaps[0].min() > limits.margin)
+    planner = trajectories_clear(limits.outline, poses, seen, limits.margin, start=np.zeros(3))[0]
+    assert planner == (clear_scale(limits, Command(v, w), seen) == 1.0)
 
 
 def test_backing_up_is_allowed_only_over_ground_that_was_found_free():

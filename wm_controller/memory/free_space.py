@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
-Floats = NDArray[np.float64]
+from wm_controller.safety.geometry import Areas, Floats
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class FreeSpace:
     """A square grid of evidence that follows the robot."""
 
     def __init__(self, robot_radius: float,
-                 parameters: FreeSpaceParameters = FreeSpaceParameters()) -> None:
-        self.parameters = parameters
+                 parameters: FreeSpaceParameters = FreeSpaceParameters(),
+                 areas: Areas = Areas()) -> None:
+        self.parameters, self.areas = parameters, areas
         self.robot_radius = robot_radius
         self.cells = int(round(parameters.side / parameters.resolution))
         self._evidence: NDArray[np.float32] = np.zeros((self.cells, self.cells), np.float32)
@@ -80,13 +81,14 @@ class FreeSpace:
         self._started = False
         self._faded_at = 0.0
         self._distance: Floats | None = None
+        self._out_of_bounds: NDArray[np.bool_] | None = None
 
     def clear(self) -> None:
         """Forget everything."""
         self._evidence[:] = 0.0
         self._felt[:] = 0.0
-        self._started = False
-        self._distance = None
+        self._started, self._out_of_bounds = False, None
+        self._changed()
 
     def see(self, stamp: float, pose: Floats, bearings: Floats, clearance: Floats) -> None:
         """Take in clearance quantiles (3, K) m (low, median, high), seen at `pose` (3,) in odom.
@@ -118,7 +120,7 @@ class FreeSpace:
         evidence += np.where(free, clearing, 0.0) + np.where(
             wall & ~free, p.seen_occupied * sure[sector], 0.0)
         np.clip(evidence, -p.limit, p.limit, out=evidence)
-        self._distance = None
+        self._changed()
 
     def occupy_track(self, stamp: float, pose: Floats) -> None:
         """Note that the robot itself stands at `pose`: nothing else does."""
@@ -128,7 +130,7 @@ class FreeSpace:
         here = np.hypot(x, y) < self.robot_radius
         evidence[here] = -self.parameters.limit
         self._felt[rows, columns][here] = 0.0
-        self._distance = None
+        self._changed()
 
     def block(self, stamp: float, pose: Floats, direction: float,
               half_width: float | None = None) -> None:
@@ -148,7 +150,7 @@ class FreeSpace:
         held = (np.abs(along) < p.resolution) & (np.abs(across) < half_width)
         self._evidence[rows, columns][held] = p.limit
         self._felt[rows, columns][held] = p.limit
-        self._distance = None
+        self._changed()
 
     def doubt(self, place: Floats | None = None, within: float = math.inf) -> None:
         """Believe less in what is remembered to stand in the way; seeing it again restores it.
@@ -161,7 +163,7 @@ class FreeSpace:
         evidence, felt = self._evidence[rows, columns], self._felt[rows, columns]
         np.multiply(evidence, self.parameters.doubt, out=evidence, where=evidence > 0.0)
         felt *= np.float32(self.parameters.doubt)
-        self._distance = None
+        self._changed()
 
     def obstacles_near(self, pose: Floats, within: float) -> Floats:
         """Return the middles (N, 2) of occupied cells no further than `within` m, in odom."""
@@ -275,6 +277,7 @@ class FreeSpace:
         if not self._started:
             self._origin = np.round((pose[:2] - p.side / 2) / p.resolution) * p.resolution
             self._started, self._faded_at = True, stamp
+            self._bound()
         offset = pose[:2] - self._origin
         if offset.min() < p.recentre_within or offset.max() > p.side - p.recentre_within:
             self._recentre(pose)
@@ -283,6 +286,18 @@ class FreeSpace:
             self._evidence *= fading
             self._felt *= np.float32(0.5 ** ((stamp - self._faded_at) / p.felt_half_life_s))
             self._faded_at = stamp
+
+    def _bound(self) -> None:
+        """Find the cells where the robot may not be: to the planner, something stands there."""
+        if self.areas:
+            middles = self.cells_known()[2]
+            self._out_of_bounds = self.areas.forbid(middles.reshape(-1, 2)).reshape(
+                self.cells, self.cells)
+
+    def _changed(self) -> None:
+        if self._out_of_bounds is not None:
+            self._evidence[self._out_of_bounds] = self.parameters.limit
+        self._distance = None
 
     def _recentre(self, pose: Floats) -> None:
         p = self.parameters
@@ -295,7 +310,9 @@ class FreeSpace:
             moved[max(0, -dy):n - max(0, dy), max(0, -dx):n - max(0, dx)] = layer[
                 max(0, dy):n - max(0, -dy), max(0, dx):n - max(0, -dx)]
             layer[:] = moved
-        self._origin, self._distance = target, None
+        self._origin = target
+        self._bound()
+        self._changed()
 
     def _window(self, centre: Floats, half: float) -> tuple[slice, slice, Floats, Floats]:
         """Cells within a square: slices of rows and columns, offsets x and y (R, C) in m."""

@@ -7,9 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy.parameter import Parameter
+
+from wm_controller.errors import InputError
 from wm_controller.nodes.drive_loop import LoopSettings
 from wm_controller.nodes.fit import Robot
 from wm_controller.nodes.runtime import Spec
+from wm_controller.safety.geometry import Areas
+from wm_controller.safety.limits import areas_of, InvalidLimit
 
 _ROBOT = (
     Spec('rate', 10.0, 'Rate of commands', 1.0, 30.0, unit='Hz'),
@@ -35,6 +40,10 @@ _PILOT = (
     Spec('goal_heading', False, "Turn to the goal pose's heading on arrival"),
     Spec('footprint_radius', 0.18, 'Radius of the robot, for imagined futures', 0.05, 2.0,
          unit='m'),
+    Spec('geofence', [], 'Polygon in odom that plans stay inside of, x, y, x, y, ...; empty: none',
+         kind=Parameter.Type.DOUBLE_ARRAY, unit='m'),
+    Spec('keep_out', [], 'Polygons in odom that plans stay out of, x, y, ...; nan between two',
+         kind=Parameter.Type.DOUBLE_ARRAY, unit='m'),
     Spec('margin', 0.04, 'Space that imagined futures keep around the robot; 0.08 without a laser',
          0.0, 1.0, unit='m'),
     Spec('command_delay_s', 0.12, 'From a command sent to the robot moving by it', 0.0, 1.0,
@@ -68,6 +77,8 @@ class ControllerSettings:
     goal_tolerance: float
     goal_heading: bool
     footprint_radius: float
+    geofence: tuple[float, ...]
+    keep_out: tuple[float, ...]
     margin: float
     command_delay_s: float
     map_file: str
@@ -77,6 +88,14 @@ class ControllerSettings:
     enable_stamped_cmd_vel: bool
     odom_frame: str
     base_frame: str
+
+    @property
+    def areas(self) -> Areas:
+        """Where plans may lead; raises InputError where a list is no polygon."""
+        try:
+            return areas_of(self.geofence, self.keep_out)
+        except InvalidLimit as error:
+            raise InputError(f'parameter {error}') from None
 
     @staticmethod
     def of(values: dict[str, Any]) -> ControllerSettings:

@@ -27,6 +27,7 @@ def make_pilot(settings: ControllerSettings) -> tuple[Pilot, str, float]:
         goal_tolerance=settings.goal_tolerance,
         footprint=Footprint.circle(settings.footprint_radius),
         margin=settings.margin,
+        areas=settings.areas,
         limits=RobotLimits(robot.min_linear_velocity, robot.max_linear_velocity,
                            robot.max_angular_velocity),
         command_delay_s=settings.command_delay_s,

@@ -6,11 +6,8 @@ from dataclasses import dataclass, field, replace
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from wm_controller.safety.geometry import Footprint
-
-Floats = NDArray[np.float64]
+from wm_controller.safety.geometry import Areas, Floats, Footprint
 
 
 @dataclass(frozen=True)
@@ -149,6 +146,7 @@ class PilotConfig:
     horizon_steps: int = 12
     period_s: float = 0.1  # between two plans
     goal_tolerance: float = 0.15
+    areas: Areas = field(default_factory=Areas)
     footprint: Footprint = field(default_factory=lambda: Footprint.circle(0.18))
     margin: float = MARGIN_M
     comfort: float = 0.20

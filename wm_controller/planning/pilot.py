@@ -66,7 +66,7 @@ class Pilot:
         self.config = replace(config, limits=config.limits.within(bundle.spec.action_limits))
         self.bundle = bundle
         self.estimator = Estimator(bundle)
-        self.memory = FreeSpace(self.config.footprint.reach)
+        self.memory = FreeSpace(self.config.footprint.reach, areas=self.config.areas)
         self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)
         self.film = Film(bundle) if bundle.model.decoder is not None else None
         self._bearings = np.asarray(bundle.spec.clearance_bearings, float)

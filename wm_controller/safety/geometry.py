@@ -116,6 +116,27 @@ def signed_distance(polygon: Floats, points: ArrayLike) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
+class Areas:
+    """Where the robot may be: inside of `geofence` polygons (V, 2), outside of `keep_out`; m."""
+
+    geofence: tuple[Floats, ...] = ()
+    keep_out: tuple[Floats, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.geofence or self.keep_out)
+
+    def forbid(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """Which points (N, 2), in the frame of the polygons, are out of bounds, (N,)."""
+        at = as_points(points)
+        out = np.zeros(len(at), bool)
+        for polygon in self.geofence:
+            out |= signed_distance(polygon, at) > 0.0
+        for polygon in self.keep_out:
+            out |= signed_distance(polygon, at) < 0.0
+        return out
+
+
+@dataclass(frozen=True, eq=False)
 class Footprint:
     """Outline of the robot in its base frame: `vertices` (V, 2) m, grown by `radius` m.
 

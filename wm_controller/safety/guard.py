@@ -82,8 +82,8 @@ class Guard:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = self._in_force = limits
-        self._geofence = edged(limits.geofence_polygons)
-        self._keep_out = edged(limits.keep_out_polygons)
+        self._geofence = edged(limits.areas.geofence)
+        self._keep_out = edged(limits.areas.keep_out)
 
     @property
     def emergency_stop(self) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from wm_controller.safety.geometry import Floats, Footprint, InvalidFootprint
+from wm_controller.safety.geometry import Areas, Floats, Footprint, InvalidFootprint
 
 
 class InvalidLimit(ValueError):
@@ -101,11 +101,11 @@ class Limits:
             raise InvalidLimit(
                 f'surprise_slow = {self.surprise_slow:g} exceeds '
                 f'surprise_hold = {self.surprise_hold:g}')
-        for name in ('footprint', 'geofence', 'keep_out'):
-            try:
-                getattr(self, '_' + name if name == 'footprint' else name + '_polygons')
-            except InvalidFootprint as error:
-                raise InvalidLimit(f'{name}: {error}') from None
+        try:
+            self._footprint  # noqa: B018 (made here: a bad one is refused here)
+        except InvalidFootprint as error:
+            raise InvalidLimit(f'footprint: {error}') from None
+        self.areas  # noqa: B018 (likewise)
 
     @cached_property
     def _footprint(self) -> Footprint:
@@ -119,14 +119,9 @@ class Limits:
         return self._footprint
 
     @cached_property
-    def geofence_polygons(self) -> tuple[Floats, ...]:
-        """The polygon (V, 2) to stay inside of, m; none or one."""
-        return _polygons(self.geofence)
-
-    @cached_property
-    def keep_out_polygons(self) -> tuple[Floats, ...]:
-        """The polygons (V, 2) to stay out of, m."""
-        return _polygons(self.keep_out)
+    def areas(self) -> Areas:
+        """Where the robot may be."""
+        return areas_of(self.geofence, self.keep_out)
 
     def braking_time(self, v: float, w: float) -> float:
         """Seconds from the twist (v, w) to rest, both scaled down together."""
@@ -145,6 +140,17 @@ class Limits:
             raise InvalidLimit(
                 f'stopping from full speed takes {needed:.2f} m with margin, the scan sees '
                 f'{range_m:.2f} m: lower max_linear_velocity')
+
+
+def areas_of(geofence: tuple[float, ...], keep_out: tuple[float, ...]) -> Areas:
+    """Areas of two flat lists x, y, x, y, ... m, a nan between polygons; raises InvalidLimit."""
+    found = {}
+    for name, flat in (('geofence', geofence), ('keep_out', keep_out)):
+        try:
+            found[name] = _polygons(flat)
+        except InvalidFootprint as error:
+            raise InvalidLimit(f'{name}: {error}') from None
+    return Areas(**found)
 
 
 def _polygons(flat: tuple[float, ...]) -> tuple[Floats, ...]:
