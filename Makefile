@@ -128,11 +128,8 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
 	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)
 
-readme: $(READY) ## write the README's table of guardrails anew
-	@$(BIN)/python -c "import re, pathlib; from wm_controller.safety.guardrails import as_markdown; \
-	  file = pathlib.Path('README.md'); text = file.read_text(); \
-	  start, end = text.index('as_markdown -->') + 16, text.index('<!-- end of guardrails'); \
-	  file.write_text(text[:start] + as_markdown() + text[end:])"
+readme: $(READY) ## write the tables of guardrails and modes anew, in README and docs
+	@$(BIN)/python test/tables.py
 
 clean: ## what was built; .venv, data/, checkpoints/ and runs/ stay
 	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -105,6 +105,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         shared('launch', '*_launch.py'),
         shared('config', '*.yaml', '*.xml', '*.rviz'),
+        shared('config/sros2', '*.xml'),
         shared('worlds', '*.sdf'),
         shared('models', '*.safetensors'),
     ],

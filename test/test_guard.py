@@ -295,6 +295,14 @@ def test_scans_and_odometry_are_checked_alike():
         ('scan', 'not_finite'): 1, ('odom', 'not_finite'): 1, ('odom', 'out_of_order'): 1}
 
 
+def test_a_scan_with_too_few_returns_does_not_count_where_some_are_sure():
+    line = Timeline(replace(LIMITS, scan_min_returns=1, scan_required=True))
+    assert line.scan(np.zeros((0, 2))) == 'too_few_returns'
+    assert line.run(0.5, 0.3).v == 0.0 and 'scan_timeout' in line.verdict.reasons
+    assert line.scan([[2.0, 0.0]]) is None
+    assert Timeline().scan(np.zeros((0, 2))) is None
+
+
 def test_a_clock_that_jumps_back_stops_the_robot_until_it_is_told_anew():
     line = Timeline()
     line.run(1.0, 0.5)

@@ -15,6 +15,7 @@ import zipfile
 
 import pytest
 
+from tables import with_tables
 import wm_controller
 from wm_controller.errors import InputError
 from wm_controller.resources import find_config, find_model, share_directory
@@ -177,11 +178,16 @@ def test_executables_exist(script):
     assert callable(getattr(importlib.import_module(module), function))
 
 
-def test_the_readme_has_the_guardrails_of_today():
-    from wm_controller.safety.guardrails import as_markdown
+@pytest.mark.parametrize('path', [ROOT / 'README.md', ROOT / 'docs' / 'safety-case.md'], ids=str)
+def test_tables_are_those_of_today(path):
+    assert 'as_markdown -->' in path.read_text()
+    assert with_tables(path.read_text()) == path.read_text(), 'run: make readme'
 
-    assert f'as_markdown -->\n{as_markdown()}<!-- end of' in (ROOT / 'README.md').read_text(), (
-        'run: make readme')
+
+def test_the_safety_case_names_tests_that_there_are():
+    case = (ROOT / 'docs' / 'safety-case.md').read_text()
+    named = set(re.findall(r'\b(test_\w+\.py)', case))
+    assert named and not {name for name in named if not (ROOT / 'test' / name).exists()}
 
 
 def test_scripts_go_where_ros_looks():

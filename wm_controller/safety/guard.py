@@ -156,6 +156,8 @@ class Guard:
         seen = as_points(points)
         if not np.isfinite(seen).all():
             return self.drop('scan', 'not_finite')
+        if len(seen) < self.limits.scan_min_returns:
+            return self.drop('scan', 'too_few_returns')
         fault = stamp_fault(stamp, now_ros, self._heard.scan_seen)
         if fault:
             return self.drop('scan', fault)

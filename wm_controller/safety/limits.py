@@ -59,6 +59,9 @@ class Limits:
         0.5, 0.05, 2.0, 's', 'age at which a command of the operator counts no more')
     sensor_timeout_s: float = _ranged(
         0.5, 0.05, 2.0, 's', 'age at which a scan, odometry or surprise counts no more')
+    scan_min_returns: int = _ranged(
+        0, 0, 10000, '1', 'a scan with fewer returns does not count; indoors at least 1: a blind '
+        'scanner that says "nothing in range" is noticed')
     scan_required: bool = _switch(False, 'brake without a fresh scan')
     odom_required: bool = _switch(False, 'brake without fresh odometry')
     reaction_time_s: float = _ranged(
