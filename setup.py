@@ -16,6 +16,7 @@ CONSOLE_SCRIPTS = {
     'controller_node': 'wm_controller.nodes.controller:main',
     'guardrail_node': 'wm_controller.nodes.guardrail:main',
     'joystick_node': 'wm_controller.nodes.joystick:main',
+    'recorder_node': 'wm_controller.nodes.recorder:main',
     'simulator_node': 'wm_controller.nodes.simulator:main',
 }
 
