@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wm_controller.safety.guardrails import SMOOTHING
+
 KINDS = ('takeover', 'hold', 'stop')
 """The operator took over; the guardrail held autonomy and asks for one; an emergency stop."""
 MARK = 'mark'
@@ -41,9 +43,14 @@ class Status:
                    values.get('because', ''))
 
     @property
+    def limiting(self) -> tuple[str, ...]:
+        """Guardrails that object to the command; ramps shape every change and object to none."""
+        return tuple(name for name in self.reasons if name not in SMOOTHING)
+
+    @property
     def why(self) -> str:
         """The reason in words, as well as the guardrail gives it."""
-        return self.because or ', '.join(self.reasons).replace('_', ' ')
+        return self.because or ', '.join(self.limiting).replace('_', ' ')
 
 
 def kind_of(before: str | None, after: str) -> str | None:
