@@ -33,6 +33,7 @@ class Robot:
         self.probe = probe
         self.pose, self.twist = np.zeros(3), (0.0, 0.0)
         self.at = time.monotonic()
+        self.way, self.ways = 0.0, {'auto': 0.0, 'teleop': 0.0, 'hold': 0.0, 'stopped': 0.0}
         self.surprise, self.state, self.goal = 0.1, 'idle', 'none'
         self.planning = True
         rng = np.random.default_rng(0)
@@ -53,6 +54,12 @@ class Robot:
         probe.node.create_subscription(TwistStamped, 'cmd_vel', self.drive, qos.COMMAND)
         self.ticks = 0
 
+    def is_heard(self):
+        """Whether the recorder listens to everything."""
+        return all(each.get_subscription_count() for each in (
+            self.image, self.odom, self.scan, self.surprises, self.stops, self.goals, self.status,
+            *self.commands.values()))
+
     def now(self):
         return self.probe.node.get_clock().now().nanoseconds * 1e-9
 
@@ -63,6 +70,9 @@ class Robot:
         self.pose = self.pose + dt * np.array(
             [v * math.cos(self.pose[2]), v * math.sin(self.pose[2]), w])
         self.twist = (v, w)
+        self.way += abs(v) * dt
+        if self.modes:
+            self.ways[self.modes[-1]] += abs(v) * dt
 
     def send(self, source, v, w=0.1):
         message = TwistStamped()
@@ -80,7 +90,7 @@ class Robot:
         if hand is not None:
             self.send('teleop', *hand)
         if self.ticks % 2 == 0:
-            left = int(160 + 40 * self.pose[2]) % 320
+            left = int(200 * self.way + 80 * self.pose[2]) % 320
             self.image.publish(to_image(self.wall[:, left:left + 320], stamp, 'camera'))
             self.scan.publish(to_scan(stamp, 'laser', -math.pi, math.pi / 90, 0.05, 12.0,
                                       np.full(180, 5.0)))

@@ -68,7 +68,7 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [('driven', f'{_metres(distance)} in {summary["duration_s"] / 60:.1f} min'
              + (f', standing {summary["standing_s"]:.0f} s' if distance is not None else ''))]
     for mode, seconds in (summary['mode_s'] or {}).items():
-        if seconds > 0.05:
+        if seconds > 0.5:
             metres = f', {_metres(summary["mode_m"][mode])}' if summary['mode_m'] else ''
             rows.append((f'  {mode}', f'{seconds:.1f} s{metres}'))
     if found:

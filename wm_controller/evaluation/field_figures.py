@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
@@ -17,6 +17,7 @@ from wm_controller.evaluation import palette
 from wm_controller.evaluation.field_reading import Drive, FieldEvent
 from wm_controller.evaluation.field_tally import COVER_S, Ways
 from wm_controller.evaluation.figures import STYLE, svg
+from wm_controller.teleop.interventions import Status
 
 MODE_COLOURS = {'auto': palette.DRIVEN, 'teleop': palette.IMAGINED, 'hold': palette.PURPLE,
                 'stopped': palette.BUMP, '': palette.FAINT}
@@ -133,9 +134,8 @@ def time_line(drive: Drive, steps: Ways | None, numbers: Sequence[int]) -> str:
 
 
 def _draw_modes(axes: Axes, drive: Drive) -> None:
-    for begin, end, status in drive.intervals():
-        axes.broken_barh([(begin - drive.begin_s, end - begin)], (0, 1), lw=0,
-                         facecolors=MODE_COLOURS.get(status.mode, palette.FAINT))
+    for mode, spans in _spans(drive, lambda status: (status.mode,)).items():
+        axes.broken_barh(spans, (0, 1), lw=0, facecolors=MODE_COLOURS.get(mode, palette.FAINT))
     axes.set_ylim(0, 1)
     axes.set_yticks([0.5], ['mode'])
     axes.grid(False)
@@ -163,12 +163,24 @@ def _draw_surprise(axes: Axes, drive: Drive) -> None:
 
 def _reasons(drive: Drive) -> list[tuple[str, list[tuple[float, float]]]]:
     """Limiting guardrails with their spans (begin, width) in s; the busiest first."""
-    spans: dict[str, list[tuple[float, float]]] = {}
-    for begin, end, status in drive.intervals():
-        for name in status.limiting:
-            spans.setdefault(name, []).append((begin - drive.begin_s, end - begin))
+    spans = _spans(drive, lambda status: status.limiting)
     ranked = sorted(spans.items(), key=lambda item: -sum(width for _, width in item[1]))
     return ranked[:MOST_REASONS]
+
+
+def _spans(drive: Drive, names: Callable[[Status], Sequence[str]]
+           ) -> dict[str, list[tuple[float, float]]]:
+    """Spans (begin, width) in s from the start, in which a status has each name, joined."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for begin, end, status in drive.intervals():
+        for name in names(status):
+            mine = spans.setdefault(name, [])
+            begun, width = mine[-1] if mine else (0.0, -1.0)
+            if begun + width >= begin - drive.begin_s - 1e-3 and mine:
+                mine[-1] = begun, end - drive.begin_s - begun
+            else:
+                mine.append((begin - drive.begin_s, end - begin))
+    return spans
 
 
 def _draw_reasons(axes: Axes, reasons: Sequence[tuple[str, list[tuple[float, float]]]]) -> None:

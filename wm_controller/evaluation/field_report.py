@@ -78,7 +78,7 @@ def _modes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{'mode': mode, 'seconds': summary['mode_s'][mode],
              'share': summary['mode_s'][mode] / whole if whole else None,
              'metres': (summary['mode_m'] or {}).get(mode)}
-            for mode in (*MODES, UNKNOWN) if summary['mode_s'][mode] > 0.05]
+            for mode in (*MODES, UNKNOWN) if summary['mode_s'][mode] > 0.5]
 
 
 def _event(number: int, each: FieldEvent, drive: Drive) -> dict[str, Any]:

@@ -221,13 +221,14 @@ class RecorderNode(Node):
         recorder = self._recorder
         level, text = OK, f'recording {recorder.recording}'
         if recorder.trouble:
-            level, text = ERROR, f'not recording: {recorder.trouble}'
+            level, text = ERROR, f'trouble, recording {recorder.recording}: {recorder.trouble}'
         elif time.monotonic() - self._status_at > 5.0:
             level, text = WARN, 'no guardrail/status: interventions are not seen'
         elif recorder.ring.cut:
             level, text = WARN, 'ring_mb is too little for before_s'
         self._diagnostics.publish(to_diagnostics(1e-9 * self._now_ns(), to_status(
             f'{self.get_fully_qualified_name()}: recorder', level, text, {
+                'recording': recorder.recording,
                 'ring_mb': recorder.ring.bytes / 1e6, 'lost': recorder.lost,
                 'folder': recorder.settings.folder,
                 **{f'recorded.{kind}': n for kind, n in recorder.recorded.items()},

@@ -19,7 +19,9 @@ from typing import Any
 from wm_controller.teleop.bag_file import BagFile, Raw, Ring
 from wm_controller.teleop.interventions import Event
 
-RETRY_S = 5.0
+RETRY_S, LONGEST_RETRY_S = 3.0, 60.0
+STEADY_S = 10.0
+"""Written without a fault for so long, the trouble is over."""
 SCHEMA = 'wm_controller/intervention/1'
 
 
@@ -56,7 +58,8 @@ class Recorder:
         self._drive: BagFile | None = None
         self._bag: BagFile | None = None
         self._events: list[Event] = []
-        self._until = self._retry_at = -float('inf')
+        self._until = self._retry_at = self._begun_at = -float('inf')
+        self._retry_s = RETRY_S
 
     @property
     def recording(self) -> str:
@@ -67,17 +70,18 @@ class Recorder:
 
     def add(self, message: Raw, now: float) -> None:
         """Take one message."""
-        if message.topic in self._lasting:
-            self._last[message.topic] = message
-        self.ring.add(message, now)
-        if self.settings.record_all and self._drive is None:
-            self._drive = self._begin('drive', [], now)
-        if self._drive is not None and not self._write(self._drive, message, now):
-            self._drive = None
+        if self._drive is not None:
+            if not self._write(self._drive, message, now):
+                self._drive = None
+        elif self.settings.record_all:
+            self._drive = self._begin('drive', [message], now)
         if self._bag is not None and not self._write(self._bag, message, now):
             self._bag = None
         if self._drive is not None and self._drive.bytes >= self.settings.split_bytes:
             self._end_drive(now)
+        self.ring.add(message, now)
+        if message.topic in self._lasting:
+            self._last[message.topic] = message
 
     def on_event(self, event: Event, now: float) -> None:
         """Record the seconds around an event; one while another is recorded extends that."""
@@ -91,6 +95,8 @@ class Recorder:
         if (self._bag or self._drive) and not self._enough_space(now):
             self._end_bag(now)
             self._end_drive(now)
+        if (self._bag or self._drive) and now - self._begun_at >= STEADY_S:
+            self._recover()
         if not self._events:
             return
         if now >= self._until:
@@ -115,17 +121,19 @@ class Recorder:
         except OSError as error:
             self._fail(error, now)
             return None
-        newest = max((message.time_ns for message in self._last.values()), default=0)
-        begin_ns = past[0].time_ns if past else newest
-        held = [Raw(last.topic, begin_ns, last.data) for last in self._last.values()
-                if not past or last.time_ns < begin_ns]
+        begin_ns = past[0].time_ns if past else None
+        held = [Raw(last.topic, begin_ns or last.time_ns, last.data)
+                for last in self._last.values() if not past or last not in past]
         for message in (*held, *past):
             if not self._write(bag, message, now):
                 return None
+        self._begun_at = now
+        return bag
+
+    def _recover(self) -> None:
         if self.trouble:
             self._say('info', f'recording again in {self.settings.folder}')
-            self.trouble = ''
-        return bag
+        self.trouble, self._retry_s = '', RETRY_S
 
     def _write(self, bag: BagFile, message: Raw, now: float) -> bool:
         try:
@@ -159,6 +167,7 @@ class Recorder:
             self._fail(error, now)
             return None
         if path is not None:
+            self._recover()
             self._say('info', f'recorded {path} ({bag.messages} messages, '
                               f'{bag.bytes / 1e6:.1f} MB)')
         return path
@@ -187,7 +196,8 @@ class Recorder:
         self._fail_with(error.strerror or str(error), now)
 
     def _fail_with(self, why: str, now: float) -> None:
-        self._retry_at = now + RETRY_S
+        self._retry_at = now + self._retry_s
+        self._retry_s = min(2.0 * self._retry_s, LONGEST_RETRY_S)
         if not self.trouble:
             self._say('error', f'cannot record in {self.settings.folder}: {why}; free space or '
                                'set folder; tried again meanwhile')
