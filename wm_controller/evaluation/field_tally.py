@@ -254,7 +254,7 @@ NEEDED = {
     'odometry': 'distance, speed and the map: unknown, so nothing per kilometre',
     'controller': 'goals and their outcomes: unknown',
     'auto': 'latency from camera to command: unknown',
-    'surprise': 'surprise: unknown',
+    'surprise': 'how surprised the model was: unknown',
     'image': 'no pictures of the moments',
 }
 

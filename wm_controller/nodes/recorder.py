@@ -217,8 +217,11 @@ class RecorderNode(Node):
             self.get_logger().info(line)
 
     def _report(self) -> None:
-        self._recorder.tick(time.monotonic())
         recorder = self._recorder
+        try:
+            recorder.tick(time.monotonic())
+        except Exception as error:
+            self._complaints('recorder', f'recorder: {type(error).__name__}: {error}')
         level, text = OK, f'recording {recorder.recording}'
         if recorder.trouble:
             level, text = ERROR, f'trouble, recording {recorder.recording}: {recorder.trouble}'
