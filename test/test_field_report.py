@@ -187,6 +187,20 @@ def test_a_stop_while_an_operator_drives_is_listed_but_ends_no_autonomy(tmp_path
     assert 'not counted' in page
 
 
+def test_the_last_word_of_a_guardrail_that_ends_is_no_intervention(tmp_path, report):
+    bag = FieldBag().drive((('auto', 20),))
+    bag.add_status(1020.0, mode='stopped', reasons='emergency_stop')
+    bag.add_status(1020.2, mode='stopped', reasons='emergency_stop')
+    summary, _ = report(bag.write(tmp_path / 'ended'))
+    assert summary['interventions']['total']['count'] == 0
+    assert summary['interventions']['events'] == []
+    assert 'the guardrail ended 20.0 s into the bag' in summary['notes'][0]
+    kind = 'std_msgs/msg/Bool'
+    bag.add('/emergency_stop', kind, 1019.99, bag.make(kind, data=True))
+    summary, _ = report(bag.write(tmp_path / 'asked'))
+    assert summary['interventions']['stop']['count'] == 1, 'somebody pressed it'
+
+
 def test_parts_of_a_drive_are_one_drive_and_excerpts_of_it_count_once(tmp_path, report):
     FieldBag().drive((('auto', 20), ('teleop', 5))).write(tmp_path / 'all' / 'part_1')
     FieldBag(start=1025.0).drive((('teleop', 5), ('auto', 10))).write(tmp_path / 'all' / 'part_2')

@@ -37,11 +37,13 @@ OWN = {
     'auto': ('cmd_vel_auto', COMMAND_TYPES),
     'teleop': ('cmd_vel_teleop', COMMAND_TYPES),
     'surprise': ('surprise', ('std_msgs/msg/Float32',)),
+    'stop': ('emergency_stop', ('std_msgs/msg/Bool',)),
 }
 CLOCKS_DIFFER_S = 1.0  # between stamps and receipt: another clock, not transport
 PICTURE_PX = 320
 PICTURE_AGE_S = 2.0  # an older image does not show the moment
 STATUS_HOLDS_S = 2.5  # the guardrail says it every second: silence for longer is silence
+LAST_WORD_S = 0.6  # how long a guardrail that ends goes on talking, as it brakes to zero
 
 
 @dataclass(frozen=True)
@@ -231,6 +233,7 @@ class _Reader:
         self._receipts: list[float] = []
         self._image: tuple[float, Any] | None = None
         self._pose: tuple[float, float, float] | None = None
+        self._pressed: list[float] = []
 
     def take(self, role: str, message: Message) -> None:
         drive, at = self._drive, message.receipt_s
@@ -264,6 +267,10 @@ class _Reader:
     def _on_surprise(self, at: float, message: Message) -> None:
         self._drive.surprise.append((at, float(message.content.data)))
 
+    def _on_stop(self, at: float, message: Message) -> None:
+        if message.content.data:
+            self._pressed.append(at)
+
     def _on_image(self, at: float, message: Message) -> None:
         self._image = at, message.content
 
@@ -276,6 +283,14 @@ class _Reader:
         self._receipts.append(at)
         self._pose = row[0], row[1], row[2]
 
+    def _is_last_word(self, event: Event) -> bool:
+        """Whether a stop is what a guardrail says as it ends: unasked, and silence follows."""
+        at = event.time_s
+        asked = any(at - STATUS_HOLDS_S < pressed <= at + 0.1 for pressed in self._pressed)
+        goes_on = any(at + LAST_WORD_S < later <= at + STATUS_HOLDS_S
+                      for later, _ in self._drive.statuses)
+        return event.kind == 'stop' and not asked and not goes_on
+
     def _picture(self, at: float) -> bytes | None:
         if self._image is None or at - self._image[0] > PICTURE_AGE_S:
             return None
@@ -286,6 +301,12 @@ class _Reader:
 
     def finish(self) -> None:
         drive = self._drive
+        ends = [each for each in drive.events if self._is_last_word(each.event)]
+        for each in ends:
+            drive.events.remove(each)
+            drive.notes.append(
+                f'the guardrail ended {each.event.time_s - drive.begin_s:.1f} s into the bag; the '
+                'stop that is its last word is no intervention')
         if not self._rows:
             return
         receipt = stamp = np.asarray(self._receipts)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import chi2
 
-from wm_controller.evaluation.field_reading import Drive
+from wm_controller.evaluation.field_reading import Drive, STATUS_HOLDS_S
 from wm_controller.evaluation.metrics import percentiles_ms
 from wm_controller.safety.geometry import relative
 from wm_controller.teleop.interventions import KINDS
@@ -232,7 +232,9 @@ def _topics(drives: Sequence[Drive]) -> list[dict[str, Any]]:
         # Without a guardrail nobody promises a command at a fixed rate.
         fixed = role != 'cmd_vel' or any(drive.statuses for drive in drives)
         regular = role in PERIODIC and fixed and period is not None
-        gap_s = max(GAP_S, GAP_PERIODS * period) if regular and period else np.inf
+        # The guardrail's status comes every second, and more often only where something changes.
+        gap_s = STATUS_HOLDS_S if role == 'guardrail' else max(
+            GAP_S, GAP_PERIODS * (period or 0.0))
         rows.append({
             'topic': ', '.join(sorted({drive.topics[role] for drive in drives
                                        if role in drive.topics})),
