@@ -33,15 +33,16 @@ def path_map(drive: Drive, steps: Ways | None, numbers: Sequence[int]) -> str:
         return ''
     xy = track.pose[:, :2]
     low, high = xy.min(0), xy.max(0)
-    wide, tall = np.maximum(high - low, 1.0) + 0.6
+    margin = 0.15 + 0.05 * float(max(high - low))
+    wide, tall = np.maximum(high - low, 1.0) + 2 * margin
     scale = min(10.0 / wide, 6.4 / tall)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(max(3.5, scale * wide), max(2.2, scale * tall)))
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_facecolor(palette.FLOOR)
         axes.set_aspect('equal')
-        axes.set_xlim(low[0] - 0.5, high[0] + 0.5)
-        axes.set_ylim(low[1] - 0.5, high[1] + 0.5)
+        axes.set_xlim(low[0] - margin, high[0] + margin)
+        axes.set_ylim(low[1] - margin, high[1] + margin)
         axes.set_xticks([])
         axes.set_yticks([])
         axes.grid(False)
@@ -54,7 +55,7 @@ def path_map(drive: Drive, steps: Ways | None, numbers: Sequence[int]) -> str:
         axes.plot(*xy[0], 'o', ms=7, mfc='white', mec=palette.INK, mew=1.6, zorder=6)
         for number, each in zip(numbers, drive.events):
             _draw_event(axes, number, each)
-        _draw_scale(axes, low, high)
+        _draw_scale(axes, low - 0.7 * margin, high + 0.7 * margin)
         return svg(figure, transparent=False)
 
 
@@ -88,7 +89,7 @@ def _draw_event(axes: Axes, number: int, each: FieldEvent) -> None:
 def _draw_scale(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
     size = float(max(high - low))
     length = next((n for n in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if n > size / 8), 1000)
-    right, bottom = high[0] + 0.4, low[1] - 0.4
+    right, bottom = high[0], low[1]
     axes.plot([right - length, right], [bottom, bottom], color=palette.FAINT, lw=2, zorder=9)
     axes.annotate(f'{length:g} m', (right - 0.5 * length, bottom), (0, 3), ha='center',
                   textcoords='offset points', fontsize=8, color=palette.FAINT, zorder=9)

@@ -22,6 +22,7 @@ from wm_controller.files import write_whole
 
 SHOWN_DRIVES = 12
 SHOWN_EVENTS = 200
+SIMULATED_S = 1e8  # no clock of a robot shows so early a time
 IN_WORDS = {'takeover': 'the operator took over', 'hold': 'the guardrail held the robot',
             'stop': 'emergency stop'}
 
@@ -92,6 +93,8 @@ def _event(number: int, each: FieldEvent, drive: Drive) -> dict[str, Any]:
 
 
 def _utc(time_s: float) -> str:
+    if time_s < SIMULATED_S:
+        return f'{time_s:.1f} s of simulated time'
     return f'{datetime.fromtimestamp(time_s, timezone.utc):%Y-%m-%d %H:%M:%S} UTC'
 
 
