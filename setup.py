@@ -15,6 +15,8 @@ CONSOLE_SCRIPTS = {
     'wm': 'wm_controller.cli.main:main',
     'controller_node': 'wm_controller.nodes.controller:main',
     'guardrail_node': 'wm_controller.nodes.guardrail:main',
+    'joystick_node': 'wm_controller.nodes.joystick:main',
+    'recorder_node': 'wm_controller.nodes.recorder:main',
     'simulator_node': 'wm_controller.nodes.simulator:main',
 }
 

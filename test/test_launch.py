@@ -96,10 +96,21 @@ def test_files_that_are_named_exist(path):
 def specifications():
     """Declared parameters of each node, by node name."""
     pytest.importorskip('rclpy', reason='needs rclpy')
-    from wm_controller.nodes import controller_parameters, guardrail_parameters, simulator
+    from wm_controller.nodes import (
+        controller_parameters,
+        guardrail_parameters,
+        joystick,
+        recorder,
+        simulator,
+    )
 
     return {'controller': controller_parameters.PARAMETERS,
-            'guardrail': guardrail_parameters.SPECS, 'simulator': simulator.PARAMETERS}
+            'guardrail': guardrail_parameters.SPECS, 'simulator': simulator.PARAMETERS,
+            'joystick': joystick.SPECS, 'recorder': recorder.SPECS}
+
+
+NODES_OF = {'robot': {'controller', 'guardrail', 'joystick', 'recorder'},
+            'gazebo': {'controller', 'guardrail'}, 'simulator': {'simulator'}}
 
 
 @pytest.mark.parametrize('file', ['robot', 'simulator', 'gazebo'])
@@ -107,7 +118,7 @@ def test_parameter_files_hold_what_the_nodes_take(file):
     nodes = specifications()
     content = yaml.safe_load((ROOT / 'config' / f'{file}.yaml').read_text())
     present = {key.removeprefix('/**/') for key in content} - {'/**'}
-    assert present == ({'simulator'} if file == 'simulator' else {'controller', 'guardrail'})
+    assert present == NODES_OF[file]
     common = content.get('/**', {}).get('ros__parameters', {})
     for node in present:
         own = content[f'/**/{node}']['ros__parameters']

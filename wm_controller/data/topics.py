@@ -42,16 +42,16 @@ class Chosen:
 
 def choose(topics: Mapping[str, str], wanted: Wanted, path: Path, hint: str = '') -> Chosen:
     """Pick topics by type and usual name; refuses what is missing or cannot be decided."""
-    image = _choose(topics, wanted.image, IMAGE_TYPES, '--image-topic', ('image_raw', 'image'),
-                    path)
+    image = choose_one(topics, wanted.image, IMAGE_TYPES, '--image-topic',
+                       ('image_raw', 'image'), path)
     if not image:
         raise InputError(f'{path}: no image topic with messages (sensor_msgs Image or '
                          f'CompressedImage); found {list_topics(topics)}{hint}')
     chosen = Chosen(
         image,
-        _choose(topics, wanted.odometry, ODOMETRY_TYPES, '--odom-topic', ('odom',), path),
-        _choose(topics, wanted.command, COMMAND_TYPES, '--cmd-topic', ('cmd_vel',), path),
-        _choose(topics, wanted.scan, SCAN_TYPES, '--scan-topic', ('scan',), path))
+        choose_one(topics, wanted.odometry, ODOMETRY_TYPES, '--odom-topic', ('odom',), path),
+        choose_one(topics, wanted.command, COMMAND_TYPES, '--cmd-topic', ('cmd_vel',), path),
+        choose_one(topics, wanted.scan, SCAN_TYPES, '--scan-topic', ('scan',), path))
     video_alone = wanted.odometry == '' and wanted.command == ''
     if not chosen.odometry and not chosen.command and not video_alone:
         raise InputError(f'{path}: neither odometry nor a command topic (Twist, TwistStamped), so '
@@ -76,8 +76,9 @@ def list_topics(topics: Mapping[str, str], shown: int = 12) -> str:
     return ', '.join(texts[:shown]) + more if texts else 'no messages at all'
 
 
-def _choose(topics: Mapping[str, str], named: str | None, types: tuple[str, ...], option: str,
-            usual: tuple[str, ...], path: Path) -> str | None:
+def choose_one(topics: Mapping[str, str], named: str | None, types: tuple[str, ...], option: str,
+               usual: tuple[str, ...], path: Path) -> str | None:
+    """Pick a topic of these types: the one named, the only one, or the one with a usual name."""
     if named == '':
         return None
     if named is not None:
