@@ -11,6 +11,7 @@ import pytest
 from bag_maker import Drive, Messages
 from wm_controller.cli.main import run
 from wm_controller.evaluation.field_tally import poisson_interval, rate
+from wm_controller.safety.modes import ENDING
 from wm_controller.teleop.interventions import FILE
 
 RECORDINGS = Path(__file__).parents[2] / 'shared' / 'recordings'
@@ -32,10 +33,10 @@ class FieldBag(Messages):
         self.prefix, self.start = prefix, start
         self.x, self.camera = 0.0, Drive(duration_s=1.0)
 
-    def add_status(self, at, topic='guardrail/status', **values):
+    def add_status(self, at, topic='guardrail/status', message='', **values):
         pair = self.store.types['diagnostic_msgs/msg/KeyValue']
         self.add(self.prefix + topic, STATUS, at, self.store.types[STATUS](
-            0, 'node', '', '', [pair(key, value) for key, value in values.items()]))
+            0, 'node', message, '', [pair(key, value) for key, value in values.items()]))
 
     def add_number(self, topic, at, value):
         kind = 'std_msgs/msg/Float32'
@@ -189,14 +190,14 @@ def test_a_stop_while_an_operator_drives_is_listed_but_ends_no_autonomy(tmp_path
 
 def test_the_last_word_of_a_guardrail_that_ends_is_no_intervention(tmp_path, report):
     bag = FieldBag().drive((('auto', 20),))
-    bag.add_status(1020.0, mode='stopped', reasons='emergency_stop')
-    bag.add_status(1020.2, mode='stopped', reasons='emergency_stop')
+    bag.add_status(1020.0, mode='stopped', reasons='emergency_stop', message=ENDING)
+    bag.add_status(1020.2, mode='stopped', reasons='emergency_stop', message=ENDING)
     summary, _ = report(bag.write(tmp_path / 'ended'))
     assert summary['interventions']['total']['count'] == 0
     assert summary['interventions']['events'] == []
     assert 'the guardrail ended 20.0 s into the bag' in summary['notes'][0]
-    kind = 'std_msgs/msg/Bool'
-    bag.add('/emergency_stop', kind, 1019.99, bag.make(kind, data=True))
+    bag = FieldBag().drive((('auto', 20),))
+    bag.add_status(1020.0, mode='stopped', reasons='emergency_stop', message='pressed')
     summary, _ = report(bag.write(tmp_path / 'asked'))
     assert summary['interventions']['stop']['count'] == 1, 'somebody pressed it'
 

@@ -11,6 +11,7 @@ import pytest
 
 from wm_controller.data.bags import Bag
 from wm_controller.errors import InputError
+from wm_controller.safety.modes import ENDING
 from wm_controller.teleop.bag_file import BagFile, Raw, STORE
 from wm_controller.teleop.interventions import Event, kind_of, Status
 from wm_controller.teleop.recorder import Recorder, Settings
@@ -169,18 +170,19 @@ def test_an_empty_bag_leaves_nothing(tmp_path):
     (None, 'hold', None), (None, 'stopped', None), ('auto', 'auto', None)])
 def test_what_counts_as_an_intervention(before, after, kind):
     assert kind_of(before, after) == kind
+    assert kind_of(before, after, ENDING) is None
 
 
 def test_a_status_is_read_with_and_without_its_sentence():
-    def status(**values):
+    def status(message='', **values):
         pair = STORE.types['diagnostic_msgs/msg/KeyValue']
         return Status.of(STORE.types['diagnostic_msgs/msg/DiagnosticStatus'](
-            0, 'guardrail', '', '', [pair(key, value) for key, value in values.items()]))
+            0, 'guardrail', message, '', [pair(key, value) for key, value in values.items()]))
 
     plain = status(mode='hold', reasons='autonomy_off,acceleration', limit='0.5', source='none')
     assert (plain.mode, plain.limiting, plain.limit) == ('hold', ('autonomy_off',), 0.5)
     assert plain.why == 'autonomy off'
-    assert status(mode='hold', because='the camera sees what it never saw').why.startswith('the c')
+    assert status('the camera sees what it never saw', mode='hold').why.startswith('the c')
     assert status(source='auto') is None
     assert status(mode='auto', limit='much').limit is None
 

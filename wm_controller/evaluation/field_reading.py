@@ -26,6 +26,7 @@ from wm_controller.data.topics import (
 from wm_controller.data.tracks import make_odometry, Odometry, twist_from_poses
 from wm_controller.errors import InputError
 from wm_controller.evaluation.encoded import jpeg
+from wm_controller.safety.modes import ENDING
 from wm_controller.teleop.interventions import Event, FILE, kind_of, Status
 
 STATUS_TYPE = 'diagnostic_msgs/msg/DiagnosticStatus'
@@ -43,7 +44,6 @@ CLOCKS_DIFFER_S = 1.0  # between stamps and receipt: another clock, not transpor
 PICTURE_PX = 320
 PICTURE_AGE_S = 2.0  # an older image does not show the moment
 STATUS_HOLDS_S = 2.5  # the guardrail says it every second: silence for longer is silence
-LAST_WORD_S = 0.6  # how long a guardrail that ends goes on talking, as it brakes to zero
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,6 @@ class _Reader:
         self._receipts: list[float] = []
         self._image: tuple[float, Any] | None = None
         self._pose: tuple[float, float, float] | None = None
-        self._pressed: list[float] = []
 
     def take(self, role: str, message: Message) -> None:
         drive, at = self._drive, message.receipt_s
@@ -250,7 +249,7 @@ class _Reader:
         drive = self._drive
         before = drive.statuses[-1][1].mode if drive.statuses else None
         drive.statuses.append((at, status))
-        kind = kind_of(before, status.mode)
+        kind = kind_of(before, status.mode, status.because)
         if kind is not None:
             event = Event(kind, at, before or '', status.mode, status.why, self._pose)
             drive.events.append(FieldEvent(event, self._picture(at)))
@@ -267,10 +266,6 @@ class _Reader:
     def _on_surprise(self, at: float, message: Message) -> None:
         self._drive.surprise.append((at, float(message.content.data)))
 
-    def _on_stop(self, at: float, message: Message) -> None:
-        if message.content.data:
-            self._pressed.append(at)
-
     def _on_image(self, at: float, message: Message) -> None:
         self._image = at, message.content
 
@@ -283,14 +278,6 @@ class _Reader:
         self._receipts.append(at)
         self._pose = row[0], row[1], row[2]
 
-    def _is_last_word(self, event: Event) -> bool:
-        """Whether a stop is what a guardrail says as it ends: unasked, and silence follows."""
-        at = event.time_s
-        asked = any(at - STATUS_HOLDS_S < pressed <= at + 0.1 for pressed in self._pressed)
-        goes_on = any(at + LAST_WORD_S < later <= at + STATUS_HOLDS_S
-                      for later, _ in self._drive.statuses)
-        return event.kind == 'stop' and not asked and not goes_on
-
     def _picture(self, at: float) -> bytes | None:
         if self._image is None or at - self._image[0] > PICTURE_AGE_S:
             return None
@@ -301,12 +288,12 @@ class _Reader:
 
     def finish(self) -> None:
         drive = self._drive
-        ends = [each for each in drive.events if self._is_last_word(each.event)]
-        for each in ends:
-            drive.events.remove(each)
-            drive.notes.append(
-                f'the guardrail ended {each.event.time_s - drive.begin_s:.1f} s into the bag; the '
-                'stop that is its last word is no intervention')
+        for at, status in drive.statuses:
+            if status.because == ENDING:
+                drive.notes.append(
+                    f'the guardrail ended {at - drive.begin_s:.1f} s into the bag; the stop that '
+                    'is its last word is no intervention')
+                break
         if not self._rows:
             return
         receipt = stamp = np.asarray(self._receipts)

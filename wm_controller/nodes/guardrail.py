@@ -289,7 +289,7 @@ class GuardrailNode(Node):
 
     def last_word(self) -> None:
         """Brake to zero, within the limits, and say zero until it has surely been heard."""
-        self._guard.on_emergency_stop(True)
+        self._guard.end()
         until = time.monotonic() + LONGEST_BRAKING_S
         self._decide()
         while (self._verdict.v or self._verdict.w) and time.monotonic() < until:

@@ -182,7 +182,7 @@ class RecorderNode(Node):
             return
         self._status_at = time.monotonic()
         before, self._mode = self._mode, status.mode
-        kind = kind_of(before, status.mode)
+        kind = kind_of(before, status.mode, status.because)
         if kind is not None:
             self._on_event(kind, before or '', status.why)
 

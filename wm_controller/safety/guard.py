@@ -188,6 +188,10 @@ class Guard:
         if pressed:
             self.modes.on('stop')
 
+    def end(self) -> None:
+        """Stop for good, because nobody will be here to decide."""
+        self.modes.on('end')
+
     def reset(self, now_steady: float | None = None) -> tuple[bool, str]:
         """Clear the emergency stop: done, and a line for the operator."""
         now = self._stepped_steady if now_steady is None else now_steady

@@ -33,10 +33,12 @@ class Transition:
 
 
 AUTO, TELEOP, HOLD, STOPPED = Mode
+ENDING = 'the guardrail ends'
 TRANSITIONS: tuple[Transition, ...] = (
     Transition('stop', (AUTO, TELEOP, HOLD), STOPPED,
                'the emergency stop was pressed; ~/reset clears it',
                '`emergency_stop`, or `~/emergency_stop`'),
+    Transition('end', (AUTO, TELEOP, HOLD), STOPPED, ENDING, 'a signal to end'),
     Transition('reset', (STOPPED,), HOLD,
                'the emergency stop was reset; autonomy waits for ~/enable',
                '`~/reset`, while no source commands motion'),

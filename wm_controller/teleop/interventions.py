@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wm_controller.safety.guardrails import SMOOTHING
+from wm_controller.safety.modes import ENDING
 
 KINDS = ('takeover', 'hold', 'stop')
 """The operator took over; the guardrail held autonomy and asks for one; an emergency stop."""
@@ -20,7 +21,7 @@ FILE = 'intervention.json'
 
 @dataclass(frozen=True)
 class Status:
-    """What `guardrail/status` says; `because` is a sentence, where the guardrail gives one."""
+    """What `guardrail/status` says; `because` says in words why it holds or has stopped."""
 
     mode: str
     source: str = ''
@@ -40,7 +41,7 @@ class Status:
             limit = None
         reasons = tuple(name for name in values.get('reasons', '').split(',') if name)
         return cls(values['mode'], values.get('source', ''), reasons, limit,
-                   values.get('because', ''))
+                   message.message if values['mode'] in ('hold', 'stopped') else '')
 
     @property
     def limiting(self) -> tuple[str, ...]:
@@ -53,14 +54,15 @@ class Status:
         return self.because or ', '.join(self.limiting).replace('_', ' ')
 
 
-def kind_of(before: str | None, after: str) -> str | None:
+def kind_of(before: str | None, after: str, because: str = '') -> str | None:
     """
     Kind of intervention that a change of mode is, or None.
 
     Leaving `auto` is a takeover or a hold; whatever leads to `stopped` is a stop. A hold behind a
-    takeover is the same intervention going on, and the first mode of a guardrail is none.
+    takeover is the same intervention going on; the first mode of a guardrail is none, nor is the
+    stop with which it ends.
     """
-    if before is None or before == after:
+    if before is None or before == after or because == ENDING:
         return None
     if after == 'stopped':
         return 'stop'
