@@ -15,6 +15,7 @@ CONSOLE_SCRIPTS = {
     'wm': 'wm_controller.cli.main:main',
     'controller_node': 'wm_controller.nodes.controller:main',
     'guardrail_node': 'wm_controller.nodes.guardrail:main',
+    'panel_node': 'wm_controller.nodes.panel:main',
     'simulator_node': 'wm_controller.nodes.simulator:main',
 }
 
@@ -99,7 +100,7 @@ setup(
     maintainer_email='maintainers@wm-controller.invalid',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['evaluation/templates/*']},
+    package_data={NAME: ['evaluation/templates/*', 'panel/static/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
