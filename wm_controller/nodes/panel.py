@@ -11,29 +11,23 @@ a web server that hangs is a released dead-man.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError
-import contextlib
 from dataclasses import dataclass
-import math
 import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry, Path
-import numpy as np
 from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image, LaserScan
-from std_msgs.msg import Bool, Float32
-from std_srvs.srv import SetBool, Trigger
+from std_msgs.msg import Float32
 from visualization_msgs.msg import MarkerArray
 
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos, runtime
-from wm_controller.nodes.conversions import MessageError, read_odometry, scan_points, to_quaternion
-from wm_controller.nodes.images import read_compressed, read_image, to_image
+from wm_controller.nodes.conversions import MessageError, read_odometry, scan_points
 from wm_controller.nodes.panel_parameters import SPECS, take_token
 from wm_controller.nodes.panel_readers import (
     AREAS,
@@ -43,6 +37,7 @@ from wm_controller.nodes.panel_readers import (
     read_markers,
     read_path,
 )
+from wm_controller.nodes.panel_robot import PanelRobot, pixels
 from wm_controller.nodes.report import Complaints
 from wm_controller.nodes.sensor_frame import Mount, SensorFrame
 from wm_controller.panel.access import find_token
@@ -51,16 +46,12 @@ from wm_controller.panel.events import EventLog
 from wm_controller.panel.frames import Stream
 from wm_controller.panel.latest import Latest
 from wm_controller.panel.picture import to_jpeg
-from wm_controller.panel.robot import Answer
 from wm_controller.panel.snapshot import FRESH_S
-from wm_controller.panel.words import plain
 from wm_controller.safety.geometry import to_parent
 
 STICK_HZ = 20.0
 HOUSEKEEPING_S = 0.2
 AREAS_S = 5.0
-FORGOTTEN_S = 5.0
-STOPS = 3
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,7 @@ class _Topic:
 
 
 class PanelNode(Node):
-    """Serves the page; it is the `panel.robot.Robot` that the page commands."""
+    """Serves the page."""
 
     def __init__(self) -> None:
         super().__init__('panel')
@@ -89,16 +80,9 @@ class PanelNode(Node):
             value['max_linear_velocity'], value['min_linear_velocity'],
             value['max_angular_velocity'], value['slow_share']))
         self._teleop = self.create_publisher(TwistStamped, 'cmd_vel_teleop', qos.COMMAND)
-        self._stops = self.create_publisher(Bool, 'emergency_stop', qos.STATE)
-        self._goals = self.create_publisher(PoseStamped, 'goal_pose', qos.COMMAND)
-        self._goal_images = self.create_publisher(Image, 'goal_image', qos.COMMAND)
-        self._stop_service: Any = self.create_client(Trigger, 'guardrail/emergency_stop')
-        self._reset_service: Any = self.create_client(Trigger, 'guardrail/reset')
-        self._enable_service: Any = self.create_client(SetBool, 'guardrail/enable')
-        self._cancel_service: Any = self.create_client(Trigger, 'controller/cancel')
+        self._robot = PanelRobot(self, self._latest, value['odom_frame'], value['base_frame'])
         self._limits_service: Any = self.create_client(
             GetParameters, 'guardrail/get_parameters')
-        self._asked: list[tuple[float, Any, Any]] = []
         self._areas_due_s = 0.0
         self._listening: dict[str, Any] = {}
         self._topics = self._make_topics()
@@ -124,9 +108,10 @@ class PanelNode(Node):
         value = self._values
         streams = {
             name: Stream(self._latest, name, lambda message: to_jpeg(
-                self._pixels(message), value['image_width']), value['image_rate'])
+                pixels(message), value['image_width']), value['image_rate'])
             for name in ('camera', 'imagination')}
-        panel = Panel(self, self._latest, self._log, self._dead_man, streams, value['slow_share'])
+        panel = Panel(self._robot, self._latest, self._log, self._dead_man, streams,
+                      value['slow_share'])
         return Server(panel, value['host'], value['port'], token, value['allowed_hosts'])
 
     # What is heard
@@ -207,9 +192,6 @@ class PanelNode(Node):
         if known is None or known.value is None or known.value[:2] != goal[:2]:
             self._latest.put('goal', goal)  # else it is ours: it knows whether a heading was asked
 
-    def _pixels(self, message: Any) -> np.ndarray:
-        return (read_compressed if isinstance(message, CompressedImage) else read_image)(message)
-
     # What goes on by itself
 
     def _drive(self) -> None:
@@ -238,93 +220,19 @@ class PanelNode(Node):
         if now >= self._areas_due_s and self._latest.wanted('areas', now):
             self._areas_due_s = now + AREAS_S
             self._ask_areas()
-        kept = []
-        for asked_s, client, future in self._asked:
-            if not future.done() and now - asked_s < FORGOTTEN_S:
-                kept.append((asked_s, client, future))
-            elif not future.done():
-                client.remove_pending_request(future)
-        self._asked = kept
+        self._robot.give_up(now)
 
     def _ask_areas(self) -> None:
         if not self._limits_service.service_is_ready():
             return
-        future = self._limits_service.call_async(GetParameters.Request(names=list(AREAS)))
-        self._asked.append((time.monotonic(), self._limits_service, future))
-
         def take(done: Any) -> None:
             values = dict(zip(AREAS, done.result().values))
             self._latest.put('areas', read_areas(values))
             mount = [values[name].double_value for name in ('scan_x', 'scan_y', 'scan_yaw')]
             self._scanner.place(Mount.planar(*mount))
-        future.add_done_callback(self._guarded('guardrail/get_parameters', take))
 
-    # What the page asks for (panel/robot.py), called by the web server's thread
-
-    def stop(self) -> Future[Answer]:
-        """Stop: by topic, then by service, which also answers."""
-        for _ in range(STOPS):
-            self._stops.publish(Bool(data=True))
-        return self._call(self._stop_service, Trigger.Request(), 'guardrail',
-                          'the guardrail is not running: use the stop on the robot')
-
-    def reset(self) -> Future[Answer]:
-        """Clear the emergency stop."""
-        return self._call(self._reset_service, Trigger.Request(), 'guardrail')
-
-    def enable(self, allowed: bool) -> Future[Answer]:
-        """Allow or forbid autonomy."""
-        return self._call(self._enable_service, SetBool.Request(data=allowed), 'guardrail')
-
-    def cancel(self) -> Future[Answer]:
-        """Give up the goal."""
-        return self._call(self._cancel_service, Trigger.Request(), 'controller')
-
-    def go_to(self, x: float, y: float, yaw: float | None) -> Answer:
-        """Send a goal pose in odom, m and rad."""
-        if not self._goals.get_subscription_count():
-            return Answer(False, 'the controller is not running: nobody takes a goal')
-        message = PoseStamped()
-        message.header.stamp = self.get_clock().now().to_msg()
-        message.header.frame_id = self._values['odom_frame']
-        message.pose.position.x, message.pose.position.y = x, y
-        message.pose.orientation = to_quaternion(yaw or 0.0)
-        self._latest.put('goal', [round(x, 3), round(y, 3), yaw])
-        self._goals.publish(message)
-        heading = '' if yaw is None else f', heading {math.degrees(yaw):.0f}°'
-        return Answer(True, f'goal sent: {x:.2f}, {y:.2f} m{heading}')
-
-    def go_to_picture(self, rgb: np.ndarray) -> Answer:
-        """Send a goal picture, (H, W, 3) uint8 RGB."""
-        if not self._goal_images.get_subscription_count():
-            return Answer(False, 'the controller is not running: nobody takes a goal')
-        stamp = self.get_clock().now().nanoseconds * 1e-9
-        self._goal_images.publish(to_image(rgb, stamp, self._values['base_frame']))
-        return Answer(True, f'goal picture sent, {rgb.shape[1]}x{rgb.shape[0]}')
-
-    def camera_image(self) -> np.ndarray | None:
-        """Newest camera image, RGB; None if it is old or cannot be read."""
-        message = self._latest.value('camera', time.monotonic(), FRESH_S['camera'])
-        try:
-            return None if message is None else self._pixels(message)
-        except MessageError:
-            return None
-
-    def _call(self, client: Any, request: Any, who: str, absent: str = '') -> Future[Answer]:
-        answer: Future[Answer] = Future()
-        if not client.service_is_ready():
-            answer.set_result(Answer(False, absent or f'the {who} is not running'))
-            return answer
-
-        def take(done: Any) -> None:
-            with contextlib.suppress(InvalidStateError):  # nobody waits any more
-                response = done.result()
-                answer.set_result(Answer(response.success, plain(response.message)))
-
-        future = client.call_async(request)
-        future.add_done_callback(take)
-        self._asked.append((time.monotonic(), client, future))
-        return answer
+        self._robot.ask(self._limits_service, GetParameters.Request(names=list(AREAS)),
+                        self._guarded('guardrail/get_parameters', take))
 
     def last_word(self) -> None:
         """Let go of the stick, say so, and end the page."""

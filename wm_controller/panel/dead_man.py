@@ -33,8 +33,7 @@ LIFT = 'let go, then touch again'
 
 @dataclass(frozen=True)
 class Stick:
-    """What full deflection means: m/s (backwards: negative), rad/s, and the slow default's share.
-    """
+    """What full deflection means, m/s (backwards: negative), rad/s; slow is a share of it."""
 
     max_linear_velocity: float
     min_linear_velocity: float

@@ -32,7 +32,7 @@ POLICY = ("default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; 
 HEADERS = {
     'content-security-policy': POLICY,
     'x-content-type-options': 'nosniff',
-    'referrer-policy': 'no-referrer',
+    'referrer-policy': 'same-origin',  # with none, the STOP form would have no origin to show
     'cross-origin-resource-policy': 'same-origin',
 }
 STYLE = ('<meta name="viewport" content="width=device-width,initial-scale=1"><style>'

@@ -185,5 +185,5 @@ def _section(name: str, title: str) -> ui.element:
 
 def _button(text: str, icon: str, script: str, name: str) -> ui.button:
     """Make a button that works in the browser: see `server` for why it does not tell NiceGUI."""
-    return ui.button(text, icon=icon, color=None).props('unelevated no-caps').classes(f'act {name}').on(
-        'click', js_handler=f'() => {script}')
+    button = ui.button(text, icon=icon, color=None).props('unelevated no-caps')
+    return button.classes(f'act {name}').on('click', js_handler=f'() => {script}')

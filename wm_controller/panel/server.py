@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 import json
+import logging
 import math
 from pathlib import Path
 import secrets
@@ -44,8 +45,7 @@ FARTHEST_M = 1e4
 GOAL_PICTURE = '/goal_picture'
 MOST_CONNECTIONS = 128
 MOST_MESSAGE_BYTES = 64 * 1024
-SHUTDOWN_S = 1
-JOIN_S = 2.0
+GOOD_BYE_S, JOIN_S = 0.3, 2.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ def make_app(panel: Panel) -> FastAPI:
     async def stop(request: Request) -> Response:
         panel.dead_man.end()
         answer = await _answer(panel.robot.stop())
+        if not answer.done:
+            answer = Answer(False, f'{answer.text}: use the stop on the robot')
         panel.log.add('operator', f'STOP: {answer.text}')
         if 'text/html' in request.headers.get('accept', ''):  # the form, without any script
             return HTMLResponse(f'<h1>STOP</h1><p>{answer.text}')
@@ -178,7 +180,8 @@ class Server:
         self._server = uvicorn.Server(uvicorn.Config(
             gate, log_level='warning', access_log=False, server_header=False,
             proxy_headers=False, limit_concurrency=MOST_CONNECTIONS,
-            ws_max_size=MOST_MESSAGE_BYTES, timeout_graceful_shutdown=SHUTDOWN_S))
+            ws_max_size=MOST_MESSAGE_BYTES))
+        self._server.config.timeout_graceful_shutdown = GOOD_BYE_S  # type: ignore[assignment]
         self._thread = threading.Thread(target=self._run, name='web', daemon=True)
         self._thread.start()
 
@@ -188,7 +191,8 @@ class Server:
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """End; waits a little for the connections there are."""
+        """End; pages notice by themselves, and what is cut off here is not worth a word."""
+        logging.getLogger('uvicorn.error').setLevel(logging.CRITICAL)
         self._server.should_exit = True
         self._thread.join(JOIN_S)
         self._socket.close()
@@ -210,9 +214,7 @@ async def _answer(future: Future[Answer]) -> Answer:
     """Wait for what the robot says; a node that is silent is an answer too."""
     try:
         return await asyncio.wait_for(asyncio.wrap_future(future), ANSWER_S)
-    except TimeoutError:
-        return Answer(False, f'no answer within {ANSWER_S:g} s')
-    except asyncio.TimeoutError:  # Python 3.10
+    except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
         return Answer(False, f'no answer within {ANSWER_S:g} s')
 
 
@@ -233,7 +235,7 @@ def _read_goal(body: bytes) -> tuple[float, float, float | None]:
         fields = json.loads(body)
         x, y, yaw = float(fields['x']), float(fields['y']), fields.get('yaw')
         yaw = None if yaw is None else float(yaw)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise InputError('refused: a goal needs numbers x, y and, if you like, yaw') from None
     if not all(math.isfinite(each) and abs(each) < FARTHEST_M for each in (x, y, yaw or 0.0)):
         raise InputError('refused: a goal must be finite and within 10 km')

@@ -5,6 +5,8 @@
 
 const panel = (() => {
   const SILENT_MS = 1200; // without news the page is no picture of the robot any more
+  const ALARM_MS = 15000;
+  const INSIST_MS = 120000; // a STOP is repeated so long: a guardrail that starts anew gets it too
   const NAMES = { camera: 'image', imagination: 'image', odom: 'position' };
   let state = null;
   let heardMs = -Infinity;
@@ -34,12 +36,16 @@ const panel = (() => {
     const silentMs = performance.now() - heardMs;
     const lost = silentMs > SILENT_MS;
     document.body.classList.toggle('lost', lost);
-    if (lost && !stopping) {
-      banner(heardMs === -Infinity ? 'Connecting…'
-        : `No connection for ${(silentMs / 1000).toFixed(0)} s: what you see is old`);
-    } else if (!stopping) banner('');
+    if (performance.now() < alarmedMs) banner(alarm);
+    else if (!lost) banner('');
+    else banner(heardMs === -Infinity ? 'Connecting…' : `No connection for ${(silentMs / 1000).toFixed(0)} s: what you see is old`);
   }
 
+  let alarm = '', alarmedMs = -Infinity;
+  function alarmed(text) {
+    [alarm, alarmedMs] = [text, performance.now() + ALARM_MS];
+    watch();
+  }
   function banner(text) {
     const element = find('#banner');
     if (element && element.textContent !== text) element.textContent = text;
@@ -85,22 +91,22 @@ const panel = (() => {
     panel.stick.release();
     if (stopping) return;
     stopping = true;
-    for (let tries = 0; stopping; tries++) {
+    const untilMs = performance.now() + INSIST_MS;
+    while (performance.now() < untilMs) {
       try {
         const reply = await fetch('/stop', {
           method: 'POST', keepalive: true, signal: AbortSignal.timeout(2500),
         });
         if (reply.status === 401) { location.reload(); break; }
         const answer = await reply.json();
-        if (answer.done || tries >= 3) {
-          stopping = false;
-          toast(answer.text, answer.done);
-          if (!answer.done) banner(answer.text);
+        if (answer.done) {
+          alarmedMs = -Infinity;
+          toast(answer.text, true);
           break;
         }
-        banner(answer.text);
+        alarmed(`STOP IS NOT CONFIRMED: ${answer.text}`);
       } catch {
-        banner('STOP DOES NOT GET THROUGH: use the stop on the robot');
+        alarmed('STOP DOES NOT GET THROUGH: use the stop on the robot');
       }
       await nap(200);
     }
