@@ -144,7 +144,7 @@ def page(stage, opened):
 
 def open_page(page, url):
     page.goto(url)
-    page.wait_for_selector('body.line .camera .frame[src]', timeout=20_000)
+    page.wait_for_selector('body.linked .camera .frame[src]', timeout=20_000)
     page.wait_for_function('document.body.dataset.mode && document.body.dataset.mode != "unknown"')
 
 
@@ -192,7 +192,7 @@ def test_stop_latches_reset_and_enable_bring_it_back(stage, page):
     stage.mode('hold')
     assert stage.answer(page, 'cancel') == 'the controller is not running'
     for line in ('STOP: stopped; Reset stop clears it', 'mode stopped', 'enable: autonomy on',
-                 'guardrail in force: emergency_stop', 'cancel: the controller is not running'):
+                 'guardrail in force: emergency stop', 'cancel: the controller is not running'):
         page.wait_for_selector(f'.line:has-text("{line}")')
 
 

@@ -13,7 +13,7 @@ import time
 from wm_controller.panel.words import reasons_of
 
 KEPT = 200
-QUIET_S = 5.0
+QUIET_S = 30.0
 """A reason that comes and goes is told once in this time."""
 ALARMING = {'stopped': 'alarm', 'hold': 'warn', 'fault': 'alarm', 'lost': 'warn',
             'unreachable': 'warn'}
@@ -61,7 +61,7 @@ class EventLog:
         for name in sorted(reasons - self._reasons):
             if self._steady() - self._told.get(name, -QUIET_S) >= QUIET_S:
                 self._told[name] = self._steady()
-                self.add('warn', f'guardrail in force: {name}')
+                self.add('warn', f"guardrail in force: {name.replace('_', ' ')}")
         self._reasons = reasons
 
     def controller(self, values: Mapping[str, str]) -> None:

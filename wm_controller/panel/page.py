@@ -36,6 +36,10 @@ STOP = ('<form id="stop" method="post" action="/stop" target="stop-answer">'
         '<div id="banner" role="alert"></div><div id="toast" role="status"></div>')
 FACTS = (('controller', 'Controller'), ('speed', 'Speed'), ('limit', 'Guardrails allow'),
          ('surprise', 'Surprise'), ('model', 'Model'))
+LEGEND = '<span class="legend">' + ''.join(
+    f'<i style="background:var(--{colour})"></i>{what}' for colour, what in (
+        ('scan', 'scan'), ('memory-space', 'remembered'), ('plan', 'plan'), ('far', 'upper level'),
+        ('goal', 'goal'), ('alarm', 'geofence, keep-out'))) + '</span>'
 ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" ' \
        'r="15" fill="#0072b2"/><path d="M16 5l8 20-8-5-8 5z" fill="#fff"/></svg>'
 
@@ -48,6 +52,7 @@ def add_page(app: FastAPI, panel: Panel) -> None:
 
     # Nothing is repeated after a lost connection: the page loads anew, with what is true then.
     ui.run_with(app, title=TITLE, dark=None, favicon=ICON, tailwind=False, reconnect_timeout=2.0,
+                binding_refresh_interval=None,
                 message_history_length=0, show_welcome_message=False,
                 viewport='width=device-width, initial-scale=1, viewport-fit=cover')
 
@@ -105,7 +110,7 @@ class _Page:
                         ('remove', 'Farther', 'panel.map.zoom(1 / 1.4)')):
                     _button('', icon, script, 'round').props(f'aria-label="{name}"')
             ui.html('<span class="hint">Press where to go; drag for the heading. Esc: not now.'
-                    '</span>', sanitize=False)
+                    '</span>' + LEGEND, sanitize=False)
 
     def _actions(self) -> None:
         with ui.element('section').classes('card actions'):

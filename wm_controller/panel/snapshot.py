@@ -75,7 +75,9 @@ def readouts(latest: Latest, now_s: float) -> dict[str, str]:
     heard = latest.get('odom')
     speed = 'no odometry' if heard is None else f'odometry {words.ago(heard.age(now_s))}'
     if odom is not None:
-        speed = f'{odom[3]:.2f} m/s  {math.degrees(odom[4]):+.0f}°/s'
+        # Rounded first, and 0.0 added: there is no speed of -0.00.
+        speed = (f'{round(odom[3], 2) + 0.0:.2f} m/s  '
+                 f'{round(math.degrees(odom[4])) + 0.0:+.0f}°/s')
     share = guardrail.get('limit') if guardrail else None
     return {
         'mode': words.headline(mode_, (guardrail or {}).get('source', '')),

@@ -13,8 +13,8 @@ function makeStick(panel) {
 
   function connect() {
     line = new WebSocket(`${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/stick`);
-    line.onopen = () => { document.body.classList.add('line'); greet(); };
-    line.onclose = () => { document.body.classList.remove('line'); release('connection lost'); setTimeout(connect, 1000); };
+    line.onopen = () => { document.body.classList.add('linked'); greet(); };
+    line.onclose = () => { document.body.classList.remove('linked'); release('connection lost'); setTimeout(connect, 1000); };
     line.onmessage = (event) => {
       const news = JSON.parse(event.data);
       if (held && news.press === held.press) release(news.refused);
