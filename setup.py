@@ -16,6 +16,7 @@ CONSOLE_SCRIPTS = {
     'controller_node': 'wm_controller.nodes.controller:main',
     'guardrail_node': 'wm_controller.nodes.guardrail:main',
     'joystick_node': 'wm_controller.nodes.joystick:main',
+    'panel_node': 'wm_controller.nodes.panel:main',
     'recorder_node': 'wm_controller.nodes.recorder:main',
     'simulator_node': 'wm_controller.nodes.simulator:main',
 }
@@ -101,7 +102,7 @@ setup(
     maintainer_email='maintainers@wm-controller.invalid',
     python_requires='>=3.10',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['evaluation/templates/*']},
+    package_data={NAME: ['evaluation/templates/*', 'panel/static/*']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

