@@ -109,7 +109,7 @@ def specifications():
             'joystick': joystick.SPECS, 'recorder': recorder.SPECS}
 
 
-NODES_OF = {'robot': {'controller', 'guardrail', 'joystick', 'recorder'},
+NODES_OF = {'robot': {'controller', 'guardrail', 'joystick', 'panel', 'recorder'},
             'gazebo': {'controller', 'guardrail'}, 'simulator': {'simulator'}}
 
 

@@ -54,7 +54,7 @@ def test_the_policies_are_of_the_form_that_sros2_reads():
 @pytest.mark.parametrize('module, name, arguments', [
     ('guardrail', 'guardrail', ()), ('controller', 'controller', ('-p', 'model:=none')),
     ('simulator', 'simulator', ()), ('joystick', 'joystick', ()), ('recorder', 'recorder', ()),
-    ('panel', 'panel', ('-p', 'port:=0'))])
+    ('panel', 'panel', ('-p', 'port:=18437'))])
 def test_a_node_does_nothing_that_its_policy_forbids(
         spawn_node, tmp_path, module, name, arguments):
     if module == 'recorder':

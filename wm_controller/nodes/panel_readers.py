@@ -82,8 +82,8 @@ def read_areas(values: Mapping[str, ParameterValue]) -> dict[str, Any]:
     return {
         'outline': flat(outline.vertices) if len(outline.vertices) > 2 else [],
         'radius': round(outline.radius, 3),
-        'geofence': [flat(polygon) for polygon in limits.geofence_polygons],
-        'keep_out': [flat(polygon) for polygon in limits.keep_out_polygons]}
+        'geofence': [flat(polygon) for polygon in limits.areas.geofence],
+        'keep_out': [flat(polygon) for polygon in limits.areas.keep_out]}
 
 
 def _check_frame(topic: str, frame_id: str, odom_frame: str) -> None:
