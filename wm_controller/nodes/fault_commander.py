@@ -29,6 +29,7 @@ KINDS: dict[str, tuple[float, float, float]] = {  # v m/s, w rad/s, stamp ahead 
 }
 SPECS = (
     runtime.Spec('kind', 'forward', 'What it commands', choices=tuple(KINDS), fixed=True),
+    runtime.Spec('listeners', 1, 'Begin when so many listen', 1, 100, fixed=True),
     runtime.Spec('rate', 20.0, 'How often', 1.0, 2000.0, unit='Hz', fixed=True),
 )
 
@@ -40,6 +41,7 @@ class FaultCommanderNode(Node):
         super().__init__('fault_commander')
         values = runtime.declare(self, SPECS)
         v, w, self._ahead_s = KINDS[values['kind']]
+        self._listeners = values['listeners']
         self._message: Any = TwistStamped()
         self._message.header.frame_id = 'base_link'
         self._message.twist.linear.x, self._message.twist.angular.z = v, w
@@ -49,7 +51,7 @@ class FaultCommanderNode(Node):
 
     def _send(self) -> None:
         now_s = self.get_clock().now().nanoseconds * 1e-9
-        if now_s <= 0.0:  # no /clock yet
+        if now_s <= 0.0 or self._publisher.get_subscription_count() < self._listeners:
             return
         self._message.header.stamp = to_stamp(now_s + self._ahead_s)
         self._publisher.publish(self._message)

@@ -23,7 +23,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Bool, UInt32
 from std_srvs.srv import SetBool, Trigger
@@ -34,6 +34,7 @@ from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import MessageError, planar_pose, to_quaternion, to_stamp
 
 EVERY_COMMAND = QoSProfile(depth=1000)
+EVERY_STATUS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 ANSWER_S = 5.0
 
 
@@ -79,7 +80,7 @@ class FaultObserver(Node):
 
     def _hear_status(self, topic: str, said: list[Said]) -> None:
         self.create_subscription(
-            DiagnosticStatus, topic, lambda message: said.append(_said(message)), qos.STATUS)
+            DiagnosticStatus, topic, lambda message: said.append(_said(message)), EVERY_STATUS)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.record.diagnostics += map(_said, message.status)

@@ -8,19 +8,23 @@ from collections.abc import Callable
 import sys
 import time
 
+import numpy as np
+
 from wm_controller.evaluation.faults.row import Fault
 from wm_controller.evaluation.faults.scene import Scene, Unexpected
 
 DROPPED_S = 2.0  # diagnostics come once a second
+LISTENERS = 2  # to commands: guardrail and observer
 TELEOP_M_S, TELEOP_HZ, TELEOP_FOR_S = 0.3, 20.0, 1.5
 TELEOP_S = 1.0  # teleop_timeout_s, braking, a busy machine
-UNREACHABLE_S = 60.0
+SEARCHING_S = 15.0  # of looking for a way to where none leads
 REFUSED_S = 2.0
 
 
 def _commander(kind: str, rate: float) -> list[str]:
     return [sys.executable, '-m', 'wm_controller.nodes.fault_commander', '--ros-args', '-p',
-            'use_sim_time:=true', '-p', f'kind:={kind}', '-p', f'rate:={rate}']
+            'use_sim_time:=true', '-p', f'kind:={kind}', '-p', f'rate:={rate}',
+            '-p', f'listeners:={LISTENERS}']
 
 
 def _dropped(kind: str, cause: str) -> Callable[[Scene], float]:
@@ -102,13 +106,19 @@ def _stuck(scene: Scene) -> float:
     return reaction
 
 
-def _goal(place: Callable[[Scene], object]) -> Callable[[Scene], float]:
-    """The controller says that it cannot be reached, and stands."""
+def _goal(place: Callable[[Scene], np.ndarray]) -> Callable[[Scene], float]:
+    """It looks for a way or says that there is none, never that it is there; cancelled, stands."""
     def act(scene: Scene) -> float:
-        since = scene.send_goal(place(scene))  # type: ignore[arg-type]
-        return scene.says(
-            'controller', lambda s: s.values.get('state') == 'unreachable', since, UNREACHABLE_S,
-            'the controller calling it unreachable')
+        since = scene.send_goal(place(scene))
+        end = since + SEARCHING_S
+        scene.until(lambda: time.monotonic() > end, SEARCHING_S + 1.0, 'time passing')
+        states = {s.values.get('state', '') for s in list(scene.record.controller)
+                  if s.at > since + 0.5}
+        if not states <= {'planning', 'unreachable'}:
+            raise Unexpected(f'the controller says {", ".join(sorted(states))}')
+        cancelled = time.monotonic()
+        scene.observer.trigger('controller/cancel')
+        return scene.stands(cancelled, 1.0)
     return act
 
 
@@ -149,9 +159,11 @@ COMMAND_FAULTS = (
           'the wheels are told to stand; `hold` until the operator enables autonomy', TELEOP_S,
           _stuck),
     Fault('goal_out_of_reach', 'a goal 60 m away, outside the room',
-          '`unreachable`, no contact', UNREACHABLE_S, _goal(lambda scene: scene.outside())),
+          'looks for a way, or `unreachable`; no contact; stands when cancelled', 0.8,
+          _goal(lambda scene: scene.outside())),
     Fault('goal_in_a_wall', 'a goal 0.3 m behind the surface ahead',
-          '`unreachable`, no contact', UNREACHABLE_S, _goal(lambda scene: scene.in_a_wall())),
+          'looks for a way, or `unreachable`; no contact; stands when cancelled', 0.8,
+          _goal(lambda scene: scene.in_a_wall())),
     Fault('goal_nan', 'a goal that is no number', 'refused and counted; the goal before it holds',
           REFUSED_S, _goal_nan),
 )

@@ -30,7 +30,7 @@ from wm_controller.simulation.rooms import make_room
 
 GRAPH = ('controller', 'guardrail', 'fault_injector', 'simulator')  # stopped in this order
 POLL_S = 0.01
-READY_S, DRIVING_S = 90.0, 60.0
+DRIVING_S = 90.0
 BRISK_M_S, BRISK_FOR_S = 0.2, 0.4  # speed at which a fault is injected
 CLEAR_AHEAD_M = 1.1  # so that no obstacle brakes the robot before the fault does
 GOAL_LEFT_M = 1.0
@@ -49,7 +49,7 @@ class Stage:
 
     model: Path
     planner: str = 'hierarchical'
-    room_seed: int = 7
+    room_seed: int = 41
     family: str = 'evaluation'
     people: int = 0
 
@@ -208,6 +208,7 @@ class Scene:
         return (f'cmd_vel {f"{last.v:.2f} {last.w:.2f}" if last else "none"}, guardrail '
                 f'{guard.get("mode")}/{guard.get("reasons")}, controller '
                 f'{drive.values.get("state") if drive else None}'
+                f' (plan {drive.values.get("plan_ms") if drive else None} ms)'
                 f'{f" ({drive.message})" if drive else ""}')
 
     # Faults
