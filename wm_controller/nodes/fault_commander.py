@@ -19,8 +19,9 @@ from rclpy.node import Node
 from wm_controller.nodes import qos, runtime
 from wm_controller.nodes.conversions import to_stamp
 
+FRAME = 'base_footprint'  # taken for base_link; the controller says base_link: tells them apart
 KINDS: dict[str, tuple[float, float, float]] = {  # v m/s, w rad/s, stamp ahead of now s
-    'nan': (math.nan, math.nan, 0.0),
+    'not_a_number': (math.nan, math.nan, 0.0),
     'infinite': (math.inf, -math.inf, 0.0),
     'huge': (1e300, 1e300, 0.0),
     'old': (0.5, 0.0, -5.0),
@@ -43,7 +44,7 @@ class FaultCommanderNode(Node):
         v, w, self._ahead_s = KINDS[values['kind']]
         self._listeners = values['listeners']
         self._message: Any = TwistStamped()
-        self._message.header.frame_id = 'base_link'
+        self._message.header.frame_id = FRAME
         self._message.twist.linear.x, self._message.twist.angular.z = v, w
         self._publisher = self.create_publisher(TwistStamped, 'cmd_vel_auto', qos.COMMAND)
         self.create_timer(1.0 / values['rate'], self._send, clock=Clock(

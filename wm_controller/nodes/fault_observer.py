@@ -75,7 +75,8 @@ class FaultObserver(Node):
         def note(message: TwistStamped, info: Any) -> None:
             sent = info['source_timestamp'] * 1e-9 - self._epoch
             stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
-            heard.append(Command(sent, stamp, message.twist.linear.x, message.twist.angular.z))
+            heard.append(Command(sent, stamp, message.twist.linear.x, message.twist.angular.z,
+                                 message.header.frame_id))
         self.create_subscription(TwistStamped, topic, note, EVERY_COMMAND)
 
     def _hear_status(self, topic: str, said: list[Said]) -> None:

@@ -14,6 +14,7 @@ from wm_controller.evaluation.faults.row import Fault
 from wm_controller.evaluation.faults.scene import Scene, Unexpected
 
 DROPPED_S = 2.0  # diagnostics come once a second
+STRANGER_FRAME = 'base_footprint'
 LISTENERS = 2  # to commands: guardrail and observer
 TELEOP_M_S, TELEOP_HZ, TELEOP_FOR_S = 0.3, 20.0, 1.5
 TELEOP_S = 1.0  # teleop_timeout_s, braking, a busy machine
@@ -31,7 +32,7 @@ def _dropped(kind: str, cause: str) -> Callable[[Scene], float]:
     """Dropped and counted by their cause, while the controller's own commands go on."""
     def act(scene: Scene) -> float:
         with scene.stranger(_commander(kind, 20.0)):
-            since = _first_stranger(scene, kind)
+            since = _first_stranger(scene)
             reaction = scene.counted('guardrail', f'dropped.cmd_vel_auto.{cause}', since)
             moved = [c.v for c in list(scene.record.commands) if c.sent > since]
             if max(moved) < 0.05:
@@ -40,23 +41,19 @@ def _dropped(kind: str, cause: str) -> Callable[[Scene], float]:
     return act
 
 
-def _first_stranger(scene: Scene, kind: str) -> float:
-    """When the second publisher was first heard: it sends what the controller never does."""
+def _first_stranger(scene: Scene) -> float:
+    """When the second publisher sent the first command that was heard."""
     began = time.monotonic()
-
-    def heard() -> float | None:
-        for c in list(scene.record.wanted):
-            if c.sent > began and (not -0.25 <= c.v <= 0.4999 or abs(c.stamp - scene.
-                                                                     observer.ros_time) > 2.0):
-                return c.sent
-        return None
-    return float(scene.until(heard, 15.0, f'a {kind} command'))
+    return float(scene.until(
+        lambda: next((c.sent for c in list(scene.record.wanted)
+                      if c.sent > began and c.frame == STRANGER_FRAME), None),
+        20.0, 'a command of the second source'))
 
 
 def _huge(scene: Scene) -> float:
     """Cut to the limits; the guardrail says that it limits the velocity."""
     with scene.stranger(_commander('huge', 20.0)):
-        since = _first_stranger(scene, 'huge')
+        since = _first_stranger(scene)
         return scene.because('velocity', since)
 
 
@@ -64,7 +61,7 @@ def _stopped_in(kind: str, rate: float) -> Callable[[Scene], float]:
     """While the stranger commands: the emergency stop acts, and nothing moves the robot then."""
     def act(scene: Scene) -> float:
         with scene.stranger(_commander(kind, rate)):
-            _first_stranger(scene, kind)
+            _first_stranger(scene)
             time.sleep(1.5)
             scene.until(lambda: scene.record.commands[-1].v > 0.05, 20.0, 'the robot driving on')
             since = scene.observer.emergency_stop()
@@ -135,7 +132,8 @@ def _goal_nan(scene: Scene) -> float:
 
 COMMAND_FAULTS = (
     Fault('commands_nan', 'a second source sends NaN, 20 Hz',
-          'dropped and counted; the robot drives on', DROPPED_S, _dropped('nan', 'not_finite')),
+          'dropped and counted; the robot drives on', DROPPED_S,
+          _dropped('not_a_number', 'not_finite')),
     Fault('commands_infinite', 'a second source sends infinity, 20 Hz',
           'dropped and counted; the robot drives on', DROPPED_S,
           _dropped('infinite', 'not_finite')),

@@ -117,10 +117,12 @@ def _contacts(record: Record, since: float, until: float) -> list[str]:
     found = []
     for (_, before), (at, after) in zip(bumps, bumps[1:]):
         if after > before and since <= at <= until:
-            speed = max((abs(t.v) for t in truth if at - BEFORE_CONTACT_S <= t.at <= at),
-                        default=0.0)
+            near = [t for t in truth if at - BEFORE_CONTACT_S <= t.at <= at]
+            speed = max((abs(t.v) for t in near), default=0.0)
             if speed > CONTACT_M_S:
-                found.append(f'contact while driving at {speed:.2f} m/s')
+                x, y, _ = near[-1].pose
+                found.append(f'contact while driving at {speed:.2f} m/s, {at - since:.1f} s after '
+                             f'the beginning, at {x:.2f} {y:.2f} m from the start')
     return found
 
 

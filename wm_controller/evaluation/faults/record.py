@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Command:
-    """A twist, m/s and rad/s; `sent` is when it was published, `stamp` its ROS time."""
+    """A twist, m/s and rad/s, in a frame; `sent` says when, `stamp` is its ROS time."""
 
     sent: float
     stamp: float
     v: float
     w: float
+    frame: str = ''
 
     @property
     def is_zero(self) -> bool:

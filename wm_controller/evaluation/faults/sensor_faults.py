@@ -62,6 +62,15 @@ def _drives_on_safely(fault: str) -> Callable[[Scene], float]:
     return act
 
 
+def _clock_jumping(scene: Scene) -> float:
+    """Time that goes back is a reset: what was planned in the other time is not driven."""
+    since = scene.inject('clock_jumping')
+    reaction = scene.stands(since, 0.6, for_s=2.0)
+    if scene.state('controller') != 'idle':
+        raise Unexpected(f'the controller keeps the goal of another time: {scene.account()}')
+    return reaction
+
+
 SENSOR_FAULTS = (
     Fault('camera_frozen', 'the same picture for ever, with new stamps',
           'the wheels are told to stand; the controller is in `fault` and says frozen',
@@ -107,8 +116,8 @@ SENSOR_FAULTS = (
           'not noticed; the planner sees by camera: no contact at speed', 0.1,
           _drives_on_safely('scan_rotated')),
     Fault('clock_jumping', 'the clock 3 s back and forth, every half second',
-          'the wheels are told to stand, `clock` is named', 0.6,
-          _stops('clock_jumping', 0.6, 'clock')),
+          'the wheels are told to stand until there is a new goal; the controller is `idle`', 0.6,
+          _clock_jumping),
     Fault('clock_stopped', 'no /clock', 'the wheels are told to stand, `command_timeout` is named',
           0.9, _stops('clock_stopped', 0.9, 'command_timeout')),
 )

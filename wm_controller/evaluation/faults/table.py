@@ -44,7 +44,7 @@ def run_table(faults: Sequence[Fault | StartFault], stage: Stage, observe: Calla
     every row. Then another one is started.
     """
     rows = [Row(fault) for fault in faults]
-    stages = _Stages(stage, observe, folder)
+    stages = Stages(stage, observe, folder)
     with stages:
         for number in range(runs):
             for row in rows:
@@ -52,20 +52,21 @@ def run_table(faults: Sequence[Fault | StartFault], stage: Stage, observe: Calla
                     stages.clear()
                     row.runs.append(_try_start(row.fault, stages.ground(number)))
                 else:
-                    row.runs.append(_try(row.fault, stages))
+                    row.runs.append(try_fault(row.fault, stages))
                 yield row
 
 
-class _Stages:
-    """The scene that runs now; none where the last one was left broken."""
+class Stages:
+    """The scene that runs `now`; None where the last one was left broken."""
 
     def __init__(self, stage: Stage, observe: Callable[[], Any], folder: Path) -> None:
         self._stage, self._observe, self._folder = stage, observe, folder
         self._stack = ExitStack()
-        self._scene: Scene | None = None
-        self._count = 0
+        self.now: Scene | None = None
+        self.count = 0  # of graphs that were started
 
-    def __enter__(self) -> _Stages:
+    def __enter__(self) -> Stages:
+        """Start nothing yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,11 +74,11 @@ class _Stages:
 
     def scene(self) -> Scene:
         """The scene at hand, or a new one."""
-        if self._scene is None:
-            self._count += 1
-            self._scene = self._stack.enter_context(opened(
-                self._stage, self._observe, self._folder / f'graph{self._count}'))
-        return self._scene
+        if self.now is None:
+            self.count += 1
+            self.now = self._stack.enter_context(opened(
+                self._stage, self._observe, self._folder / f'graph{self.count}'))
+        return self.now
 
     def ground(self, number: int) -> Ground:
         """A place for a fault that starts processes by itself."""
@@ -87,11 +88,11 @@ class _Stages:
 
     def clear(self) -> None:
         """Stop what runs."""
-        self._scene = None
+        self.now = None
         self._stack.close()
 
 
-def _try(fault: Fault, stages: _Stages) -> Run:
+def try_fault(fault: Fault, stages: Stages) -> Run:
     """One run: drive, inject, wait for the reaction, lift the fault, drive again."""
     reaction: float | None = None
     wrong: list[str] = []
