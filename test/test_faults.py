@@ -75,8 +75,13 @@ def test_a_contact_counts_only_where_the_robot_drives_into_it():
     assert lines(beside) == []
 
 
-def test_a_gap_is_no_fault_of_a_guardrail_that_was_killed():
-    assert lines(drive(lambda t: 0.0, gaps=[(0.5, 1.5)]), guarded=False) == []
+def test_a_gap_is_no_fault_of_a_guardrail_that_was_killed_nor_is_a_contact_in_it():
+    record = drive(lambda t: 0.3, gaps=[(0.5, 1.2)])
+    record.truth = drive(lambda t: 0.3).truth
+    record.bumps.append((1.0, 1))
+    assert lines(record, guarded=False) == [] != lines(record)
+    record.bumps.append((1.9, 2))
+    assert lines(record, guarded=False), 'the one after it has braked'
 
 
 def test_commands_paced_by_a_late_clock_are_judged_by_it():

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 import os
 import signal
@@ -14,6 +15,7 @@ from wm_controller.evaluation.faults.row import Fault
 from wm_controller.evaluation.faults.scene import Scene, Unexpected
 
 STAND_S = 0.7  # auto_timeout_s, braking from full speed, a period, and a busy machine
+STARVED_S, BY_HAND_S, TURN_RAD_S = 5.0, 2.0, 0.8
 HUNG_S, AWAKE_S = 0.5, 0.15  # a planner that is slow by so much
 SPIN = [sys.executable, '-c', 'while True: pass']
 
@@ -47,24 +49,28 @@ def _slow(scene: Scene) -> float:
 
 
 def _starved(scene: Scene) -> float:
-    """Busy processes, two for each core; then the emergency stop has to act all the same."""
+    """Busy processes, two for each core, and plans are late; an emergency stop acts as ever.
+
+    The operator turns the robot meanwhile, so that there is something to stop.
+    """
     with ExitStack() as stack:
         for _ in range(2 * len(os.sched_getaffinity(0))):
             stack.enter_context(scene.stranger(SPIN))
-        time.sleep(4.0)
-        _moving(scene)
+        began = time.monotonic()
+        while time.monotonic() < began + STARVED_S:
+            if time.monotonic() > began + STARVED_S - BY_HAND_S:
+                scene.observer.teleop(0.0, TURN_RAD_S)
+            time.sleep(0.05)
+        scene.until(lambda: abs(scene.record.commands[-1].w) > 0.5 * TURN_RAD_S, 2.0,
+                    'the robot turning')
         since = scene.observer.emergency_stop()
         return scene.stands(since, 1.0)
 
 
-def _moving(scene: Scene) -> None:
-    """Have something to stop: wait until the wheels turn."""
-    scene.until(lambda: scene.record.commands[-1].v > 0.1, 20.0, 'the robot driving on')
-
-
-def _restarted(node: str, within_s: float):  # type: ignore[no-untyped-def]
+def _restarted(node: str, within_s: float) -> Callable[[Scene], float]:
+    """Stands without it; from its start anew until the robot drives to a goal again."""
     def act(scene: Scene) -> float:
-        scene.take_away(node, signal.SIGKILL)
+        scene.stands(scene.take_away(node, signal.SIGKILL), 2.0)
         since = scene.bring_back(node)
         return scene.drive(within_s) - since
     return act
@@ -90,7 +96,7 @@ PROCESS_FAULTS = (
           'the wheels are told to stand, `command_timeout` is named', STAND_S, _hung),
     Fault('controller_slow', f'controller stopped {HUNG_S:g} s, going {AWAKE_S:g} s, in turn',
           'stands in every pause, `command_timeout` is named', STAND_S, _slow),
-    Fault('cpu_starved', 'two busy processes for each core, for 4 s and then an emergency stop',
+    Fault('cpu_starved', 'two busy processes for each core; turned by hand; an emergency stop',
           'rate and limits hold; the wheels are told to stand', 0.5, _starved),
     Fault('controller_restarted', 'SIGKILL to the controller, and started again',
           'drives again to a new goal', 60.0, _restarted('controller', 60.0)),

@@ -22,6 +22,7 @@ from wm_controller.resources import find_config
 RATE_SHARE, LONGEST_GAP_S = 0.8, 0.2
 CONTACT_M_S = 0.1
 BEFORE_CONTACT_S = 0.15
+STOPPING_S = 0.5
 WINDOW_S, SLACK_S = 0.25, 0.04  # stopping from full speed takes 0.17 s
 LONGEST_STEP_S = 0.25  # the guardrail counts no step as longer
 
@@ -52,13 +53,14 @@ def broken(record: Record, since: float, until: float, limits: Limits,
            guarded: bool = True) -> list[str]:
     """Lines that name each promise broken from `since` to `until`, and how.
 
-    `guarded`: the guardrail ran all the time, so that its rate counts.
+    `guarded`: the guardrail ran all the time, so that its rate counts, and every contact.
     """
     commands = [c for c in list(record.commands) if since <= c.sent <= until]
     found = [*_bounds(commands, limits), *_changes(commands, limits)] if commands else []
     if guarded:
         found += _rate(commands, since, until, limits)
-    return found + _contacts(record, since, until)
+    silences = [] if guarded else _silences(commands)
+    return found + _contacts(record, since, until, silences)
 
 
 def _bounds(commands: Sequence[Command], limits: Limits) -> list[str]:
@@ -112,11 +114,19 @@ def _rate(commands: Sequence[Command], since: float, until: float, limits: Limit
     return found
 
 
-def _contacts(record: Record, since: float, until: float) -> list[str]:
+def _silences(commands: Sequence[Command]) -> list[tuple[float, float]]:
+    """When nobody commanded, and the time to stop after it: a base has to stop by itself then."""
+    return [(before.sent, after.sent + STOPPING_S) for before, after in zip(commands, commands[1:])
+            if after.sent - before.sent > LONGEST_GAP_S]
+
+
+def _contacts(record: Record, since: float, until: float,
+              silences: Sequence[tuple[float, float]]) -> list[str]:
     bumps, truth = list(record.bumps), list(record.truth)
     found = []
     for (_, before), (at, after) in zip(bumps, bumps[1:]):
-        if after > before and since <= at <= until:
+        silent = any(low <= at <= high for low, high in silences)
+        if after > before and since <= at <= until and not silent:
             near = [t for t in truth if at - BEFORE_CONTACT_S <= t.at <= at]
             speed = max((abs(t.v) for t in near), default=0.0)
             if speed > CONTACT_M_S:

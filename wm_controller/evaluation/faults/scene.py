@@ -30,6 +30,7 @@ from wm_controller.simulation.rooms import make_room
 
 GRAPH = ('controller', 'guardrail', 'fault_injector', 'simulator')  # stopped in this order
 POLL_S = 0.01
+PLAN_TIME_S = 0.04  # leaves room for the man in the middle and the observer on two cores
 DRIVING_S = 90.0
 BRISK_M_S, BRISK_FOR_S = 0.2, 0.4  # speed at which a fault is injected
 CLEAR_AHEAD_M = 1.1  # so that no obstacle brakes the robot before the fault does
@@ -99,10 +100,12 @@ class Scene:
     def _brisk(self) -> bool:
         now, commands = time.monotonic(), list(self.record.commands[-60:])
         recent = [c for c in commands if now - c.sent < BRISK_FOR_S]
-        if len(recent) < 10 or min(c.v for c in recent) < BRISK_M_S or not self.record.truth:
+        truth = self.record.truth[-1] if self.record.truth else None
+        if len(recent) < 10 or min(c.v for c in recent) < BRISK_M_S or (
+                truth is None or now - truth.at > BRISK_FOR_S or truth.v < BRISK_M_S):
             return False
         pose = self._pose()
-        if np.hypot(*(self._goal - pose[:2])) < GOAL_LEFT_M or self.record.truth[-1].v < BRISK_M_S:
+        if np.hypot(*(self._goal - pose[:2])) < GOAL_LEFT_M:
             return False
         bearings = pose[2] + np.array([-0.3, 0.0, 0.3])
         return bool(self._room.rays(pose[:2], bearings, 3.0).min() > CLEAR_AHEAD_M)
@@ -293,7 +296,8 @@ def node_spec(stage: Stage, start: np.ndarray, node: str, folder: Path,
     if node == 'controller':
         return NodeSpec(node, {
             **simulated, 'model': str(stage.model.resolve()), 'planner': stage.planner,
-            'map_file': str(folder / 'places.h5'), **more}, find_config('robot'))
+            'map_file': str(folder / 'places.h5'), 'plan_time_s': PLAN_TIME_S, **more,
+        }, find_config('robot'))
     if node == 'guardrail':
         return NodeSpec(node, {**simulated, 'scan_required': True, **more}, find_config('robot'))
     if node == 'fault_injector':
