@@ -24,7 +24,7 @@ from wm_controller.evaluation.faults.start_faults import START_FAULTS
 FAULTS: tuple[Fault | StartFault, ...] = (
     *SENSOR_FAULTS, *COMMAND_FAULTS, *DISK_FAULTS, *PROCESS_FAULTS, *DISK_START_FAULTS,
     *START_FAULTS)
-RECOVERY_S = 60.0
+RECOVERY_S = 120.0  # loading a model included, on a busy machine
 
 
 def chosen(names: Sequence[str]) -> list[Fault | StartFault]:
