@@ -15,6 +15,7 @@ from wm_controller.evaluation.faults.scene import Scene, Unexpected
 
 DROPPED_S = 2.0  # diagnostics come once a second
 STRANGER_FRAME = 'base_footprint'
+STRANGE_S = 0.7  # at full speed ahead it is at the wall soon after
 LISTENERS = 2  # to commands: guardrail and observer
 TELEOP_M_S, TELEOP_HZ, TELEOP_FOR_S = 0.3, 20.0, 1.5
 TELEOP_S = 1.0  # teleop_timeout_s, braking, a busy machine
@@ -62,7 +63,7 @@ def _stopped_in(kind: str, rate: float) -> Callable[[Scene], float]:
     def act(scene: Scene) -> float:
         with scene.stranger(_commander(kind, rate)):
             _first_stranger(scene)
-            time.sleep(1.5)
+            time.sleep(STRANGE_S)
             scene.until(lambda: scene.record.commands[-1].v > 0.05, 20.0, 'the robot driving on')
             since = scene.observer.emergency_stop()
             return scene.stands(since, 1.0, for_s=1.5)

@@ -58,7 +58,9 @@ def _drives_on_safely(fault: str) -> Callable[[Scene], float]:
         since = scene.inject(fault)
         end = since + UNNOTICED_S
         scene.until(lambda: time.monotonic() > end, UNNOTICED_S + 1.0, 'time passing')
-        return 0.0
+        cancelled = time.monotonic()
+        scene.observer.trigger('controller/cancel')
+        return scene.stands(cancelled, 1.0)
     return act
 
 
@@ -107,13 +109,13 @@ SENSOR_FAULTS = (
     Fault('scan_lost', 'no scan', 'the wheels are told to stand, `scan_timeout` is named',
           SENSOR_S, _stops('scan_lost', SENSOR_S, 'scan_timeout')),
     Fault('scan_infinite', 'every beam says nothing in range, as in an open field',
-          'not noticed; the planner sees by camera: no contact at speed', 0.1,
+          'not noticed; the planner sees by camera: no contact in 12 s; stands when cancelled', 0.8,
           _drives_on_safely('scan_infinite')),
     Fault('scan_nan', 'every beam invalid',
           'dropped; the wheels are told to stand, `scan_timeout` is named',
           SENSOR_S, _stops('scan_nan', SENSOR_S, 'scan_timeout')),
     Fault('scan_rotated', 'the scanner turned by 90 degrees',
-          'not noticed; the planner sees by camera: no contact at speed', 0.1,
+          'not noticed; the planner sees by camera: no contact in 12 s; stands when cancelled', 0.8,
           _drives_on_safely('scan_rotated')),
     Fault('clock_jumping', 'the clock 3 s back and forth, every half second',
           'the wheels are told to stand until there is a new goal; the controller is `idle`', 0.6,
