@@ -10,7 +10,7 @@ are judged over windows, with a slack that is less than what a broken limit woul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,8 +134,3 @@ def _contacts(record: Record, since: float, until: float,
                 found.append(f'contact while driving at {speed:.2f} m/s, {at - since:.1f} s after '
                              f'the beginning, at {x:.2f} {y:.2f} m from the start')
     return found
-
-
-def summary_of(limits: Limits) -> Mapping[str, float]:
-    """What was held against the stream, for a report."""
-    return {name: getattr(limits, name) for name in limits.__dataclass_fields__}

@@ -276,11 +276,6 @@ class Scene:
                 tail = self.graph.log_tail(node)
                 raise Unexpected(f'the {node} node ended: {tail[-1] if tail else "silently"}')
 
-    @property
-    def alive(self) -> bool:
-        """Whether every node runs."""
-        return all(self.graph.process(node).poll() is None for node in GRAPH)
-
 
 def start_pose(stage: Stage, room: Any) -> np.ndarray:
     """Return where the robot starts, (3,) in the world; the same for the same stage."""
