@@ -36,7 +36,7 @@ def soak(
             f'rclpy is not installed ({error}): source a ROS 2 workspace, or pip install '
             "'wm_controller[ros]'") from None
     from wm_controller.evaluation.faults import soak as soaking
-    from wm_controller.evaluation.faults.scene import Stage
+    from wm_controller.evaluation.faults.stage import Stage
     from wm_controller.evaluation.processes import ros_environment
     from wm_controller.evaluation.report import run_directory
     from wm_controller.evaluation.runner import check_pilot

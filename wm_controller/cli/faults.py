@@ -51,7 +51,7 @@ def faults(
         raise InputError(
             f'rclpy is not installed ({error}): source a ROS 2 workspace, or pip install '
             "'wm_controller[ros]'") from None
-    from wm_controller.evaluation.faults.scene import Stage
+    from wm_controller.evaluation.faults.stage import Stage
     from wm_controller.evaluation.faults.table import run_table
     from wm_controller.evaluation.processes import ros_environment
     from wm_controller.evaluation.report import run_directory

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wm_controller.evaluation.faults.scene import Scene, Stage
+from wm_controller.evaluation.faults.scene import Scene
+from wm_controller.evaluation.faults.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ Faults are made and looked at through this; nothing in it knows a particular one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 import os
 from pathlib import Path
 import signal
@@ -22,15 +21,13 @@ import numpy as np
 
 from wm_controller.evaluation.faults.promises import Limits
 from wm_controller.evaluation.faults.record import Record, Said
-from wm_controller.evaluation.processes import Graph, NodeSpec
-from wm_controller.evaluation.tasks import next_goal, START_CLEARANCE_M, TaskSpec
-from wm_controller.resources import find_config
+from wm_controller.evaluation.faults.stage import GRAPH, node_spec, Stage, start_pose
+from wm_controller.evaluation.processes import Graph
+from wm_controller.evaluation.tasks import next_goal, TaskSpec
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.simulation.rooms import make_room
 
-GRAPH = ('controller', 'guardrail', 'fault_injector', 'simulator')  # stopped in this order
 POLL_S = 0.01
-PLAN_TIME_S = 0.04  # leaves room for the man in the middle and the observer on two cores
 DRIVING_S = 180.0  # on a machine that does much else, plans are too late to drive by
 BRISK_M_S, BRISK_FOR_S = 0.2, 0.4  # speed at which a fault is injected
 CLEAR_AHEAD_M = 1.1  # so that no obstacle brakes the robot before the fault does
@@ -42,17 +39,6 @@ OPERATOR_S = 5.0  # to clear a stop
 
 class Unexpected(Exception):
     """The robot did not react as it must; the text is one line."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Where faults are tried: model, planner, room; `people` walk about in it."""
-
-    model: Path
-    planner: str = 'hierarchical'
-    room_seed: int = 41
-    family: str = 'evaluation'
-    people: int = 0
 
 
 class Scene:
@@ -275,33 +261,6 @@ class Scene:
             if node not in self._away and self.graph.process(node).poll() is not None:
                 tail = self.graph.log_tail(node)
                 raise Unexpected(f'the {node} node ended: {tail[-1] if tail else "silently"}')
-
-
-def start_pose(stage: Stage, room: Any) -> np.ndarray:
-    """Return where the robot starts, (3,) in the world; the same for the same stage."""
-    return np.asarray(room.sample_free_pose(
-        np.random.default_rng(stage.room_seed), START_CLEARANCE_M))
-
-
-def node_spec(stage: Stage, start: np.ndarray, node: str, folder: Path,
-              parameters: Mapping[str, Any] | None = None) -> NodeSpec:
-    """One of the nodes of GRAPH as it is started; the scan is required, as there is a laser."""
-    simulated = {'use_sim_time': True}
-    more = dict(parameters or {})
-    if node == 'controller':
-        return NodeSpec(node, {
-            **simulated, 'model': str(stage.model.resolve()), 'planner': stage.planner,
-            'map_file': str(folder / 'places.h5'), 'plan_time_s': PLAN_TIME_S, **more,
-        }, find_config('robot'))
-    if node == 'guardrail':
-        return NodeSpec(node, {**simulated, 'scan_required': True, **more}, find_config('robot'))
-    if node == 'fault_injector':
-        return NodeSpec(node, more)
-    return NodeSpec(
-        node, {'room_seed': stage.room_seed, 'family': stage.family, 'people': stage.people,
-               'start_pose': [float(value) for value in start], **more},
-        find_config('simulator'),
-        {'image': 'raw/image', 'odom': 'raw/odom', 'scan': 'raw/scan', '/clock': 'raw/clock'})
 
 
 @contextmanager

@@ -20,7 +20,8 @@ import numpy as np
 
 from wm_controller.evaluation.faults.promises import broken
 from wm_controller.evaluation.faults.row import Fault
-from wm_controller.evaluation.faults.scene import Scene, Stage, Unexpected
+from wm_controller.evaluation.faults.scene import Scene, Unexpected
+from wm_controller.evaluation.faults.stage import Stage
 from wm_controller.evaluation.faults.table import FAULTS, Stages, try_fault
 
 SAMPLE_S = 2.0

@@ -17,8 +17,9 @@ from wm_controller.evaluation.faults.disk_faults import DISK_FAULTS, DISK_START_
 from wm_controller.evaluation.faults.process_faults import PROCESS_FAULTS
 from wm_controller.evaluation.faults.promises import broken
 from wm_controller.evaluation.faults.row import Fault, Ground, Row, Run, StartFault
-from wm_controller.evaluation.faults.scene import opened, Scene, Stage, Unexpected
+from wm_controller.evaluation.faults.scene import opened, Scene, Unexpected
 from wm_controller.evaluation.faults.sensor_faults import SENSOR_FAULTS
+from wm_controller.evaluation.faults.stage import Stage
 from wm_controller.evaluation.faults.start_faults import START_FAULTS
 
 FAULTS: tuple[Fault | StartFault, ...] = (
