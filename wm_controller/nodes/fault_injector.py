@@ -29,6 +29,7 @@ from wm_controller.nodes.conversions import seconds, to_stamp
 from wm_controller.nodes.images import to_image
 
 LATE_S = 0.6  # steady seconds that a late image is kept back
+APART_S = 0.04  # between two that are out of order
 NOISE = 90.0  # grey levels, standard deviation
 SHIFT_M = 1.0  # of odometry that jumps
 CLOCK_BACK_S, CLOCK_PERIOD_S = 3.0, 0.5
@@ -90,12 +91,12 @@ def _late(middle: Middle, message: Image) -> Iterator[Image]:
 
 
 def _swapped(middle: Middle, message: Image) -> Iterator[Image]:
-    """Of every two images, pass on the second one first."""
+    """Of every two images, pass on the second one first; apart, so that both are heard."""
     if middle.kept is None:
         middle.kept = message
         return
     yield message
-    yield middle.kept
+    middle.late.append((time.monotonic() + APART_S, middle.kept))
     middle.kept = None
 
 

@@ -84,12 +84,12 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
 
     with Stages(stage, observe, folder) as stages, _Sampling(stages, memory, began):
         while (share := (time.monotonic() - began) / (60.0 * minutes)) < 1.0:
-            scene = stages.scene()
-            quiet_from = time.monotonic()
-            metres += _driven(scene, driven_until, quiet_from)
-            driven_until = quiet_from
+            fresh = stages.now is None
+            quiet_from, scene = time.monotonic(), stages.scene()
             try:
                 scene.drive()
+                if fresh:  # until here its nodes were starting
+                    quiet_from = time.monotonic()
                 pause = time.monotonic() + rng.uniform(*QUIET_S)
                 while time.monotonic() < pause:
                     scene.drive()
@@ -100,6 +100,7 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
                 continue
             note('driving', broken(scene.record, quiet_from, time.monotonic(), scene.limits))
             fault = faults[int(rng.integers(len(faults)))]
+            metres += _driven(scene, driven_until, driven_until := time.monotonic())
             on_fault(fault.name, share)
             injected[fault.name] += 1
             note(fault.name, try_fault(fault, stages).wrong)
@@ -113,7 +114,7 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
 
 
 def _driven(scene: Scene, since: float, until: float) -> float:
-    """Metres driven, of what is on record; before a fault all but the last seconds are."""
+    """Metres driven, of what is on record; a fault forgets what was before it."""
     truth = np.array([t.pose[:2] for t in list(scene.record.truth) if since < t.at <= until])
     return float(np.hypot(*np.diff(truth, axis=0).T).sum()) if len(truth) > 1 else 0.0
 
