@@ -57,6 +57,9 @@ def soak(
         leave()
     text = json.dumps(plain(result), indent=1, allow_nan=False)
     write_whole(directory / 'summary.json', text.encode())
+    series = [{'node': node, 'pid': pid, 's_mib': samples}
+              for (node, pid), samples in memory.series.items()]
+    write_whole(directory / 'memory.json', json.dumps(series).encode())
     write_whole(directory / 'memory.svg', soaking.memory_figure(memory).encode())
     emit({**result, 'report': str(directory)}, as_json, _table)
     if not result['passed']:

@@ -172,15 +172,18 @@ class Scene:
         return self.says('guardrail', lambda s: reason in s.values.get('reasons', '').split(','),
                          since, within_s, f'the guardrail naming {reason}')
 
-    def counted(self, node: str, key: str, since: float, within_s: float = 3.0) -> float:
-        """Seconds until the diagnostics of a node count more under a key that begins so."""
+    def counted(self, node: str, key: str, since: float, within_s: float = 3.0,
+                complaint: str = '') -> float:
+        """Seconds until the diagnostics of a node count more under a key, and complain so."""
         def count(said: Said) -> float:
             return sum(float(value) for name, value in said.values.items()
                        if name.startswith(key))
         before = max((count(s) for s in list(self.record.diagnostics)
                       if node in s.name and s.at < since), default=0.0)
-        return self.says('diagnostics', lambda s: node in s.name and count(s) > before, since,
-                         within_s, f'the diagnostics of the {node} counting {key}')
+        return self.says(
+            'diagnostics', lambda s: node in s.name and count(s) > before
+            and complaint in s.values.get('last_complaint', ''), since, within_s,
+            f'the diagnostics of the {node} counting {key} {complaint}'.rstrip())
 
     def state(self, node: str) -> str:
         """The last state of the controller, or mode of the guardrail."""

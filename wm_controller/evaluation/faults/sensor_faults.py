@@ -41,7 +41,8 @@ def _blinds(fault: str, words: str) -> Callable[[Scene], float]:
 def _out_of_order(scene: Scene) -> float:
     """Late images are dropped and counted, commands never go back in time, it drives on."""
     since = scene.inject('camera_out_of_order')
-    reaction = scene.counted('controller', 'dropped_image', since)
+    reaction = scene.counted(
+        'controller', 'dropped_image', since, complaint='is not newer than the one before')
     end = since + DRIVES_ON_S
     scene.until(lambda: time.monotonic() > end, DRIVES_ON_S + 1.0, 'time passing')
     wanted = [c for c in list(scene.record.wanted) if c.sent > since]

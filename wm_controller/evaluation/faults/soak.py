@@ -100,7 +100,9 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
                 continue
             note('driving', broken(scene.record, quiet_from, time.monotonic(), scene.limits))
             fault = faults[int(rng.integers(len(faults)))]
-            metres += _driven(scene, driven_until, driven_until := time.monotonic())
+            now = time.monotonic()
+            metres += _driven(scene, driven_until, now)
+            driven_until = now
             on_fault(fault.name, share)
             injected[fault.name] += 1
             note(fault.name, try_fault(fault, stages).wrong)
