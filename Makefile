@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint properties coverage mutants bench tworoom-env ablation-collapse indoor colcon-test readme clean
+.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor colcon-test readme clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -71,6 +71,18 @@ mutants: $(READY) ## change safety/ in every small way; the tests must notice 90
 bench: $(READY) ## speed and memory, beside peers
 	@.ci/system-packages drive
 	$(WM) bench $(BENCH_ARGS)
+
+# The machine should do little else meanwhile: the planner runs in real time.
+FAULTS_ARGS ?= --runs 3 --markdown docs/faults.md
+SOAK_ARGS ?= --minutes 60
+
+faults: $(READY) ## inject every fault into a driving robot, three times; docs/faults.md
+	@.ci/system-packages drive
+	$(WM) faults $(FAULTS_ARGS)
+
+soak: $(READY) ## an hour of driving with random faults; memory and promises
+	@.ci/system-packages drive
+	$(WM) benchmark soak $(SOAK_ARGS)
 
 # The public benchmark's package wants versions of its own: never install it into .venv. torch comes
 # first, so that a CPU build that pip is pointed at is taken.

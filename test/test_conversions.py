@@ -242,3 +242,11 @@ def test_bad_scan_is_refused_with_one_line(changes, line):
 def test_odometry_message_defaults_are_refused_rather_than_read_as_the_origin():
     with pytest.raises(conv.MessageError):
         conv.read_odometry(Odometry(), 'odom', 'base_link')
+
+
+def test_a_scan_without_one_valid_beam_is_no_empty_room():
+    message = conv.to_scan(5.0, 'laser', -math.pi, 0.1, 0.05, 8.0, np.full(60, np.nan))
+    with pytest.raises(conv.MessageError, match='not one of 60 beams is valid'):
+        conv.scan_points(message)
+    message.ranges[7] = math.inf  # one that saw that nothing is there
+    assert conv.scan_points(message).shape == (0, 2)

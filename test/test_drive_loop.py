@@ -15,7 +15,7 @@ from wm_controller.nodes.odometry_buffer import OdometryBuffer
 from wm_controller.planning.contract import Plan, PoseGoal
 
 WAIT_S = 5.0
-PICTURE = np.zeros((4, 4, 3), np.uint8)
+PICTURE = np.full((4, 4, 3), 90, np.uint8)
 GOAL = PoseGoal(1.0, 0.0)
 
 

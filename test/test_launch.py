@@ -100,13 +100,15 @@ def specifications():
         controller_parameters,
         guardrail_parameters,
         joystick,
+        panel_parameters,
         recorder,
         simulator,
     )
 
     return {'controller': controller_parameters.PARAMETERS,
             'guardrail': guardrail_parameters.SPECS, 'simulator': simulator.PARAMETERS,
-            'joystick': joystick.SPECS, 'recorder': recorder.SPECS}
+            'joystick': joystick.SPECS, 'panel': panel_parameters.SPECS,
+            'recorder': recorder.SPECS}
 
 
 NODES_OF = {'robot': {'controller', 'guardrail', 'joystick', 'panel', 'recorder'},

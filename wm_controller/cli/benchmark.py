@@ -14,6 +14,7 @@ from wm_controller.cli.benchmark_masked import masked
 from wm_controller.cli.benchmark_people import people
 from wm_controller.cli.benchmark_ranking import ranking
 from wm_controller.cli.benchmark_rival import rival
+from wm_controller.cli.benchmark_soak import soak
 from wm_controller.cli.benchmark_surprise import surprise
 from wm_controller.cli.benchmark_tworoom import tworoom
 
@@ -21,5 +22,5 @@ benchmark = typer.Typer(
     help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
          'takes --help and --json.', no_args_is_help=True)
 for each in (bands, rival, tworoom, surprise, ranking, explore, people, growth, collapse, masked,
-             latent_actions, attack):
+             latent_actions, attack, soak):
     benchmark.command(each.__name__.replace('_', '-'))(each)

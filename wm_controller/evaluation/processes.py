@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 import os
 from pathlib import Path
 import random
@@ -36,11 +36,12 @@ class NodeDied(InputError):
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """A node to start: the file in nodes/, its parameter file and parameters on top of it."""
+    """A node to start: the file in nodes/, its parameter file, parameters on top, and remaps."""
 
     module: str
     parameters: Mapping[str, Any]
     params_file: Path | None = None
+    remaps: Mapping[str, str] = field(default_factory=dict)
 
     def arguments(self) -> list[str]:
         """Command line, with the parameters in ROS's own notation."""
@@ -49,6 +50,8 @@ class NodeSpec:
             line += ['--params-file', str(self.params_file)]
         for name, value in self.parameters.items():
             line += ['-p', f'{name}:={_yaml(value)}']
+        for name, other in self.remaps.items():
+            line += ['-r', f'{name}:={other}']
         return line
 
 
@@ -85,7 +88,7 @@ class Graph:
     """
 
     def __init__(self, nodes: Sequence[NodeSpec], logs: Path, environment: Mapping[str, str]):
-        self._nodes, self._logs, self._environment = nodes, logs, dict(environment)
+        self._nodes, self._logs, self.environment = nodes, logs, dict(environment)
         self._running: dict[str, psutil.Popen] = {}
         self._cpu_s = 0.0
 
@@ -93,18 +96,7 @@ class Graph:
         self._logs.mkdir(parents=True, exist_ok=True)
         try:
             for node in self._nodes:
-                with open(self.log(node.module), 'wb') as log:
-                    self._running[node.module] = psutil.Popen(
-                        node.arguments(),
-                        stdout=log,
-                        stderr=subprocess.STDOUT,
-                        stdin=subprocess.DEVNULL,
-                        env=self._environment,
-                        # A group of its own: the terminal's Ctrl-C comes to us alone, and we
-                        # stop them in order.
-                        start_new_session=True,
-                        preexec_fn=_die_with_parent,
-                    )
+                self.start(node)
         except BaseException:
             self.stop()
             raise
@@ -117,6 +109,26 @@ class Graph:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def start(self, node: NodeSpec) -> psutil.Popen:
+        """Start a node, also one that ran before and has ended; its log goes on."""
+        with open(self.log(node.module), 'ab') as log:
+            self._running[node.module] = process = psutil.Popen(
+                node.arguments(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=self.environment,
+                # A group of its own: the terminal's Ctrl-C comes to us alone, and we stop them
+                # in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        return process
+
+    def process(self, module: str) -> psutil.Popen:
+        """Return the process of a node that was started."""
+        return self._running[module]
 
     def log(self, module: str) -> Path:
         """Where a node's output goes."""

@@ -302,8 +302,11 @@ class ControllerNode(ManagedNode):
             self.get_logger().info(f'images come again on {self._image_topic}')
         self._held = held
         self._stale = ''
-        if age_s > BLIND_S:
-            self._stale = f'no image on {self._image_topic} for {age_s:.0f} s: standing still'
+        blind_s = 0.0 if loop.seen_stamp is None else self._now() - loop.seen_stamp
+        if blind_s > BLIND_S:
+            why = f' ({loop.blind_because})' if loop.blind_because else ''
+            self._stale = (f'no {"usable " * bool(why)}image on {self._image_topic} for '
+                           f'{blind_s:.0f} s: standing still{why}')
 
     def _snapshot(self) -> Snapshot:
         loop = self._loop

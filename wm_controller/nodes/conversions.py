@@ -185,6 +185,8 @@ def scan_points(message: LaserScan) -> np.ndarray:
         raise MessageError(
             f'scan: range_min {message.range_min} and range_max {message.range_max} fit no laser')
     ranges = np.asarray(message.ranges, dtype=np.float64)
+    if np.isnan(ranges).all():  # not "nothing there", but nothing measured
+        raise MessageError(f'scan: not one of {count} beams is valid')
     ranges = np.where(ranges == -np.inf, message.range_min, ranges)
     hit = np.isfinite(ranges) & (ranges >= message.range_min) & (ranges <= message.range_max)
     angles = message.angle_min + message.angle_increment * np.flatnonzero(hit)

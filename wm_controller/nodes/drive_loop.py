@@ -21,6 +21,7 @@ import numpy as np
 
 from wm_controller.nodes.conversions import MessageError
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
+from wm_controller.nodes.picture_watch import PictureWatch
 from wm_controller.nodes.worker import Pacer, Worker
 from wm_controller.planning.contract import Goal, Observation, Plan
 
@@ -104,6 +105,9 @@ class DriveLoop:
         self._used_stamp = -float('inf')
         self._cycle_started = -float('inf')
         self._observed = False
+        self._pictures = PictureWatch()
+        self._seen_stamp: float | None = None
+        self.blind_because = ''
         self.condition = Condition()
         self.counts: Counter[str] = Counter()
         self.latencies_s: deque[float] = deque(maxlen=600)
@@ -115,8 +119,20 @@ class DriveLoop:
         """Stamp of the newest image that was accepted."""
         return self._newest.stamp if self._newest is not None else None
 
+    @property
+    def seen_stamp(self) -> float | None:
+        """Stamp of the newest image that could be used; until there was one, of any image."""
+        return self.image_stamp if self._seen_stamp is None else self._seen_stamp
+
     def on_image(self, stamp: float, message: Any) -> None:
         """Take an image; raises MessageError if its stamp makes it useless."""
+        try:
+            self._take(stamp, message)
+        except MessageError as error:
+            self.blind_because = str(error)
+            raise
+
+    def _take(self, stamp: float, message: Any) -> None:
         now = self._clock()
         self.counts['images'] += 1
         if stamp > now + FUTURE_S:
@@ -202,7 +218,7 @@ class DriveLoop:
         self._odometry.clear()
         self._admitted.clear()
         self._pacer.reset()
-        self._newest = None
+        self._newest = self._seen_stamp = None
         self._used_stamp = self._cycle_started = -float('inf')
         self._outlet.halt()
 
@@ -243,8 +259,14 @@ class DriveLoop:
         self._judge(plan, generation, started, plan_s)
 
     def _observe(self, frame: Frame) -> None:
-        image = self._decode(frame.message)
         reading = self._odometry.at(frame.stamp)
+        try:
+            image = self._decode(frame.message)
+            self._pictures.check(image, None if reading is None else reading.pose)
+        except MessageError as error:
+            self.blind_because = str(error)
+            raise
+        self._seen_stamp, self.blind_because = frame.stamp, ''
         if reading is None:
             self.counts['images_without_odometry'] += 1
         observation = Observation(

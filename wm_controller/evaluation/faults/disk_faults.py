@@ -1,0 +1,87 @@
+# Copyright 2026 wm_controller maintainers
+# SPDX-License-Identifier: Apache-2.0
+"""
+A disk that is full: files are limited to a few bytes, as no test may fill a real one.
+
+The recorder of drives belongs here too: a row of it is a `Fault` like the one of the map.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+
+import psutil
+
+from wm_controller.evaluation.faults.row import Fault, Ground, StartFault
+from wm_controller.evaluation.faults.scene import Scene, Unexpected
+
+FULL_BYTES = 512
+TRIES = 5
+ANSWER_S, COLLECT_S = 5.0, 60.0
+
+
+def _map_saved(scene: Scene) -> float:
+    """Refused in a line, nothing left behind, the old map untouched; the robot drives on."""
+    done, line = _remember(scene)
+    if not done:
+        raise Unexpected(f'the map cannot be saved on a disk with room: {line}')
+    path = scene.folder / 'places.h5'
+    before, there = path.read_bytes(), set(path.parent.iterdir())
+    process = psutil.Process(scene.graph.process('controller').pid)
+    limits = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
+    try:
+        since = time.monotonic()
+        done, line = _remember(scene)
+        reaction = time.monotonic() - since
+        if done or 'places.h5' not in line or '\n' in line:
+            raise Unexpected(f'~/remember on a full disk says {line!r}')
+        scene.until(lambda: any(c.v > 0.05 for c in scene.record.commands if c.sent > since + 1),
+                    20.0, 'the robot driving on')
+    finally:
+        process.rlimit(psutil.RLIMIT_FSIZE, limits)
+    if path.read_bytes() != before or set(path.parent.iterdir()) != there:
+        raise Unexpected('the old map is changed, or something half-written is left')
+    return reaction
+
+
+def _remember(scene: Scene) -> tuple[bool, str]:
+    """Save the map; a planner in the middle of a plan may ask to be asked again."""
+    for _ in range(TRIES):
+        done, line = scene.observer.trigger('controller/remember')
+        if done or 'ask again' not in line:
+            break
+    return done, str(line)
+
+
+def _collect(ground: Ground) -> float:
+    """Exit 2 and one line; nothing left behind."""
+    folder = ground.folder / 'collected'
+    folder.mkdir(exist_ok=True)
+    line = [sys.executable, '-m', 'wm_controller.cli.main', 'collect', '--rooms', '1', '--steps',
+            '30', '-o', str(folder / 'data.h5')]
+    began = time.monotonic()
+    done = subprocess.run(
+        line, env=ground.environment, capture_output=True, text=True, timeout=2 * COLLECT_S,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
+    reaction = time.monotonic() - began
+    said = [text for text in done.stderr.splitlines() if text.strip()]
+    if done.returncode != 2 or len(said) != 1:
+        raise Unexpected(f'exit {done.returncode}, {len(said)} lines: {said[-1:]}')
+    if left := list(folder.iterdir()):
+        raise Unexpected(f'left behind: {left[0].name}')
+    return reaction
+
+
+DISK_FAULTS = (
+    Fault('disk_full_map', 'no room for the map of places (~/remember)',
+          'refused in one line that names the file; the old map stays; the robot drives on',
+          ANSWER_S, _map_saved),
+)
+DISK_START_FAULTS = (
+    StartFault('disk_full_collect', 'no room for the data of `wm collect`',
+               'one line, exit 2, nothing left behind', COLLECT_S, _collect),
+)
