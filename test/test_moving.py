@@ -108,3 +108,32 @@ def test_the_guard_stands_when_somebody_walks_up_to_it():
             break
     assert max(speeds) > 0.3 and speeds[-1] == 0.0
     assert 'moving' in line.verdict.reasons or 'obstacle' in line.verdict.reasons
+
+
+@pytest.mark.parametrize('x, y, v, w, own', [
+    (1.0, 0.0, 0.4, 0.0, 0.4), (-1.0, 0.0, 0.4, 0.0, 0.0), (-1.0, 0.0, -0.2, 0.0, 0.2),
+    (0.0, 1.0, 0.4, 0.0, 0.0), (0.0, 1.0, 0.0, 1.0, 0.0), (0.7, 0.7, 0.4, 0.0, 0.283)])
+def test_what_the_robot_itself_closes_is_its_speed_towards_the_point(x, y, v, w, own):
+    from wm_controller.safety.moving import _closing
+    gap, by_robot, by_point = _closing(
+        LIMITS.outline, Command(v, w), np.array([[x, y]]), np.array([[-x, -y]]))
+    assert gap[0] == pytest.approx(np.hypot(x, y) - LIMITS.footprint_radius)
+    assert by_robot[0] == pytest.approx(own, abs=0.03)
+    assert by_point[0] == pytest.approx(np.hypot(x, y), abs=1e-6)
+
+
+def test_a_box_that_turns_sweeps_its_corner_towards_who_comes():
+    from wm_controller.safety.geometry import Footprint
+    from wm_controller.safety.moving import _closing
+    box = Footprint.polygon((0.4, 0.1, -0.4, 0.1, -0.4, -0.1, 0.4, -0.1))
+    corner = np.array([[0.35, 0.3]])
+    left = _closing(box, Command(0.0, 1.0), corner, np.zeros((1, 2)))[1][0]
+    right = _closing(box, Command(0.0, -1.0), corner, np.zeros((1, 2)))[1][0]
+    assert left == pytest.approx(0.35, abs=0.03) and right == 0.0
+
+
+def test_at_standstill_and_with_no_way_left_there_is_nothing_to_scale():
+    near = np.array([[LIMITS.footprint_radius + LIMITS.margin + 0.01, 0.0]])
+    assert yielding_scale(LIMITS, Command(0.5, 0.0), near, np.array([[-1.0, 0.0]])) == 0.0
+    far = np.array([[5.0, 0.0]])
+    assert yielding_scale(LIMITS, Command(0.5, 0.0), far, np.array([[-1.0, 0.0]])) == 1.0

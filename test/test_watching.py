@@ -319,3 +319,71 @@ def test_a_slow_scanner_makes_it_keep_further_off():
     far, slow = stopped_at(0.2, 0.25)
     assert quick['reaction_s'] == LIMITS.reaction_time_s, 'nothing is made shorter'
     assert slow['reaction_s'] >= 0.45 and far < near - 0.05
+
+
+def test_the_sectors_of_a_view_are_where_its_beams_point():
+    for bearing in np.arange(-175.0, 181.0, 5.0):
+        one = View.of((0.1, -0.05), [(math.cos(math.radians(bearing)),
+                                      math.sin(math.radians(bearing)))], math.radians(1.0))
+        assert np.flatnonzero(one.seen).tolist() == [round(bearing / 5.0) % SECTORS]
+        for reach in (0.2, 3.0):
+            for off, seen in ((0.0, True), (2.4, True), (-2.4, True), (7.6, False), (-7.6, False)):
+                angle = math.radians(bearing + off)
+                place = np.array([[0.1 + reach * math.cos(angle),
+                                   -0.05 + reach * math.sin(angle)]])
+                assert one.sees(place).tolist() == [seen]
+    assert view(EVERYWHERE).sees(np.zeros((3, 2))).tolist() == [True] * 3
+
+
+def test_beams_cover_half_their_spacing_to_either_side():
+    wide = View.of((0.0, 0.0), [(1.0, 0.0)], math.radians(40.0))
+    degrees = np.sort((np.flatnonzero(wide.seen) * 5.0 + 180.0) % 360.0 - 180.0)
+    assert degrees.tolist() == np.arange(-20.0, 21.0, 5.0).tolist()
+
+
+@pytest.mark.parametrize('width', range(1, 7))
+@pytest.mark.parametrize('start', [0, 30, 70])
+def test_gaps_up_to_a_mast_are_filled_wherever_they_are(start, width):
+    angles = np.deg2rad(5.0 * np.array([k for k in range(SECTORS)
+                                        if (k - start) % SECTORS >= width]))
+    seen = View.of((0.0, 0.0), np.column_stack((np.cos(angles), np.sin(angles))), 1e-6).seen
+    hidden = {k for k in range(SECTORS) if not seen[k]}
+    assert hidden == (set() if width <= 3 else {(start + k) % SECTORS for k in range(width)})
+
+
+@pytest.mark.parametrize('w', [0.0, 1.2, -1.2])
+def test_backing_up_stops_at_the_edge_of_what_is_in_view(w):
+    """Driven out in small steps: it comes to rest with nothing of it on unseen ground."""
+    limits = LIMITS
+    edge = view(EVERYWHERE[np.abs(EVERYWHERE) < 140.0])
+    assert seen_scale(limits, Command(-0.25, w), edge) < 1.0
+    assert seen_scale(limits, Command(-0.25, w), view(EVERYWHERE)) == 1.0
+
+
+@pytest.mark.parametrize('v, w', [(0.5, 0.0), (0.0, 1.5), (0.3, 0.8)])
+def test_the_delay_is_found_from_driving_and_from_turning(v, w):
+    reaction, commands = ReactionTime(), []
+    for i in range(800):
+        now = 20.0 + i * PERIOD
+        wave = math.sin(0.9 * now) + 0.4 * math.sin(3.1 * now)
+        commands.append((v * wave, w * wave))
+        reaction.on_command(now, Command(*commands[-1]))
+        reaction.on_odometry(now, commands[max(0, i - 10)])
+    assert reaction.measure_base() == pytest.approx(0.19, abs=0.011)
+
+
+def test_motion_that_has_nothing_to_do_with_the_commands_tells_nothing():
+    rng, reaction = np.random.default_rng(1), ReactionTime()
+    for i in range(800):
+        now = 20.0 + i * PERIOD
+        reaction.on_command(now, Command(0.4 * math.sin(now), 0.0))
+        reaction.on_odometry(now, (0.3 + float(rng.normal(0.0, 0.2)), 0.0))
+    assert reaction.measure_base() is None
+
+
+def test_a_few_seconds_tell_nothing_yet():
+    reaction = ReactionTime()
+    for i in range(120):
+        reaction.on_command(i * PERIOD, Command(0.4 * math.sin(i * PERIOD), 0.0))
+        reaction.on_odometry(i * PERIOD, (0.4 * math.sin(i * PERIOD), 0.0))
+    assert reaction.measure_base() is None

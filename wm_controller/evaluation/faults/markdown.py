@@ -22,7 +22,8 @@ fault is lifted and an operator has enabled autonomy, and when meanwhile no prom
 with no gap over 0.2 s (unless the guardrail is what was killed), and no contact at which the robot
 itself drove faster than 0.1 m/s.
 
-The guardrail runs with `scan_required`, as a robot with a laser should, and the controller with
+The guardrail runs with `scan_required` and `scan_min_returns` 1, as a robot with a laser indoors
+should, and the controller with
 `plan_time_s` 0.04, to leave room for those who watch; all else is `config/robot.yaml`. A base is
 assumed to stop by itself when `cmd_vel` falls silent, for the time in which no guardrail runs; the
 simulated one does not, as Gazebo's does not, and a contact in that time is not counted.

@@ -47,7 +47,8 @@ def node_spec(stage: Stage, start: np.ndarray, node: str, folder: Path,
             'map_file': str(folder / 'places.h5'), 'plan_time_s': PLAN_TIME_S, **more,
         }, find_config('robot'))
     if node == 'guardrail':
-        return NodeSpec(node, {**simulated, 'scan_required': True, **more}, find_config('robot'))
+        needs = {'scan_required': True, 'scan_min_returns': 1}
+        return NodeSpec(node, {**simulated, **needs, **more}, find_config('robot'))
     if node == 'fault_injector':
         return NodeSpec(node, more)
     return NodeSpec(
