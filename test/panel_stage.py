@@ -32,7 +32,7 @@ picture = np.full((48, 64, 3), (20, 200, 60), np.uint8)
 while True:
     now = node.get_clock().now().nanoseconds * 1e-9
     images.publish(to_image(picture, now, 'camera'))
-    odometry.publish(to_odometry(now, np.array([2.0, -1.0, 0.5]), np.array([0.25, 0.0]),
+    odometry.publish(to_odometry(now, np.array([2.0, -1.0, 0.5]), np.array([0.1, 0.0]),
                                  'odom', 'base_link'))
     time.sleep(0.05)
 """

@@ -168,7 +168,7 @@ def test_the_page_shows_camera_mode_and_robot_and_asks_nobody_else(stage, page):
     page.wait_for_function('document.body.dataset.mode == "auto"')
     assert np.abs(np.array(see(page, 10, 10)) - (20, 200, 60)).max() < 12
     assert page.inner_text('[data-text=mode]') == 'Autonomy is on'
-    assert page.inner_text('[data-text=speed]').startswith('0.25 m/s')
+    assert page.inner_text('[data-text=speed]').startswith('0.10 m/s')
     assert page.inner_text('[data-text=controller]') == 'no word from the controller'
     page.wait_for_function('panel.map.where(2, -1)[0] > 0')
     box = page.locator('.map-canvas').bounding_box()

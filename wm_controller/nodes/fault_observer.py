@@ -63,7 +63,7 @@ class FaultObserver(Node):
         self._teleop = self.create_publisher(TwistStamped, 'cmd_vel_teleop', qos.COMMAND)
         self._stop = self.create_publisher(Bool, 'emergency_stop', qos.STATE)
         self._triggers: dict[str, Any] = {name: self.create_client(Trigger, name) for name in (
-            'controller/cancel', 'controller/remember', 'guardrail/reset')}
+            'controller/cancel', 'controller/remember', 'guardrail/reset', 'recorder/mark')}
         self._enable: Any = self.create_client(SetBool, 'guardrail/enable')
         self._injector = AsyncParameterClient(self, 'fault_injector')
         self._executor = SingleThreadedExecutor()

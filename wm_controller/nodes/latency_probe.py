@@ -30,6 +30,7 @@ SETTLED, MOVED = 1e-6, 1e-7  # m/s
 START_TIMEOUT_S, ANSWER_TIMEOUT_S = 20.0, 1.0
 KEEP_ALIVE_S = 0.1  # commands time out after half a second
 NEAR = 0.21  # m: within the margin round the robot
+CALM_S = 0.1
 PHASE_S = 0.02  # one period of the guardrail: samples fall anywhere in it
 
 
@@ -110,9 +111,13 @@ class Braking:
         path.target = BASE
         self._look(np.inf)
         path.settle(ANSWER_TIMEOUT_S if path.output_at else START_TIMEOUT_S)
-        pause_until = time.monotonic() + random.uniform(0.0, PHASE_S)
-        while (left := pause_until - time.monotonic()) > 0.0:
+        # Where acceleration ends, jerk makes the speed dip a little: that is no braking.
+        calm_until = time.monotonic() + CALM_S + random.uniform(0.0, PHASE_S)
+        while (left := calm_until - time.monotonic()) > 0.0:
             rclpy.spin_once(self._node, timeout_sec=left)
+            if abs(path.output - BASE) > SETTLED:
+                path.settle(ANSWER_TIMEOUT_S)
+                calm_until = time.monotonic() + CALM_S + random.uniform(0.0, PHASE_S)
         path.target = 0.0
         sent = self._look(NEAR) if cause == 'scan' else path.send()
         while not path.output < BASE - MOVED:

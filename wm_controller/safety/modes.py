@@ -52,16 +52,16 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition('disable', (AUTO,), HOLD,
                'autonomy was switched off; it waits for ~/enable', '`~/enable` false'),
     Transition('surprise', (AUTO,), HOLD,
-               'the world model did not foresee what it sees: look, then ~/enable',
+               'surprise: the world model did not foresee what it sees; look, then ~/enable',
                'surprise above `surprise_hold` for 0.3 s'),
     Transition('stuck', (AUTO,), HOLD,
-               'it was commanded to move and did not: free it, then ~/enable',
+               'stuck: it was commanded to move and did not; free it, then ~/enable',
                'no motion in `stuck_s` of commands to move'),
     Transition('slip', (AUTO,), HOLD,
-               'it moved as it was not commanded to: look, then ~/enable',
+               'slip: it moved as it was not commanded to; look, then ~/enable',
                'motion beyond the commands of late, for `slip_s`'),
     Transition('tilt', (AUTO,), HOLD,
-               'it stands tilted: set it level, then ~/enable', 'tilt above `max_tilt`'),
+               'tilt: it stands tilted; set it level, then ~/enable', 'tilt above `max_tilt`'),
 )
 CAUSES = ('surprise', 'stuck', 'slip', 'tilt')
 """Events by which the robot itself asks for the operator."""

@@ -1,10 +1,6 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""
-A disk that is full: files are limited to a few bytes, as no test may fill a real one.
-
-The recorder of drives belongs here too: a row of it is a `Fault` like the one of the map.
-"""
+"""A disk that is full: files are limited to a few bytes, as no test may fill a real one."""
 
 from __future__ import annotations
 
@@ -17,10 +13,13 @@ import psutil
 
 from wm_controller.evaluation.faults.row import Fault, Ground, StartFault
 from wm_controller.evaluation.faults.scene import Scene, Unexpected
+from wm_controller.evaluation.processes import NodeSpec
+from wm_controller.resources import find_config
 
 FULL_BYTES = 512
 TRIES = 5
-ANSWER_S, COLLECT_S = 5.0, 60.0
+ANSWER_S, RECORDING_S, COLLECT_S = 5.0, 5.0, 60.0
+MARK = 'recorder/mark'
 
 
 def _map_saved(scene: Scene) -> float:
@@ -57,6 +56,28 @@ def _remember(scene: Scene) -> tuple[bool, str]:
     return done, str(line)
 
 
+def _recording(scene: Scene) -> float:
+    """Said by the next mark; the recorder lives and the robot drives on; with room it records."""
+    node = NodeSpec('recorder', {
+        'use_sim_time': True, 'folder': str(scene.folder / 'recordings'), 'record_all': True,
+        'min_free_mb': 0}, find_config('robot'))
+    process = psutil.Process(scene.graph.start(node).pid)
+    scene.until(lambda: scene.observer.trigger(MARK)[0], 30.0, 'the recorder recording')
+    limits = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
+    try:
+        since = time.monotonic()
+        scene.until(lambda: scene.observer.trigger(MARK)[1].startswith('not recorded'),
+                    2 * RECORDING_S, 'the recorder saying that it cannot')
+        reaction = time.monotonic() - since
+        scene.until(lambda: any(c.v > 0.05 for c in scene.record.commands if c.sent > since + 1),
+                    20.0, 'the robot driving on')
+    finally:
+        process.rlimit(psutil.RLIMIT_FSIZE, limits)
+    scene.until(lambda: scene.observer.trigger(MARK)[0], 60.0, 'it recording again')
+    return reaction
+
+
 def _collect(ground: Ground) -> float:
     """Exit 2 and one line; nothing left behind."""
     folder = ground.folder / 'collected'
@@ -80,6 +101,9 @@ DISK_FAULTS = (
     Fault('disk_full_map', 'no room for the map of places (~/remember)',
           'refused in one line that names the file; the old map stays; the robot drives on',
           ANSWER_S, _map_saved),
+    Fault('disk_full_recording', 'no room for the bags of `recorder_node`',
+          'a mark is refused in one line; the robot drives on; with room it records again',
+          RECORDING_S, _recording),
 )
 DISK_START_FAULTS = (
     StartFault('disk_full_collect', 'no room for the data of `wm collect`',
