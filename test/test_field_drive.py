@@ -97,7 +97,7 @@ def test_a_marked_moment_of_a_robot_among_many_and_a_folder_that_cannot_be(
                             for s in figures), what='the diagnostics')
     (tmp_path / 'taken').unlink()
     probe.until(lambda: any(values_of(s)['recording'] == 'mark' for s in figures
-                            if 'robot2' in s.name), what='recording again')
+                            if 'robot2' in s.name), 60.0, 'recording again')
     for node in (good, bad):
         node.send_signal(2)
         assert node.wait(20) == 0

@@ -15,8 +15,9 @@ SLACK_M, SLACK_RAD = 0.1, 0.2
 """Odometry that moves by more, beyond twice the velocity limits, has jumped."""
 LONGEST_GAP_S = 0.2
 """After a longer gap the robot may be anywhere: that too has to be agreed on."""
-AGREEING = 5
-"""So many messages after a jump that follow from each other are the new truth."""
+AGREEING, RETURNING = 5, 3
+"""So many messages in a row after a jump that follow from each other are the new truth, or that
+follow from what was before it the old one: what jumps to and fro is neither."""
 MOST_AHEAD_S = 0.1
 """A stamp further in the future than this is refused."""
 
@@ -58,18 +59,23 @@ def stamp_fault(stamp: float, now_ros: float, previous: Seen | None) -> str | No
 
 
 class Continuity:
-    """Tells a pose that cannot follow from the one before, until several agree with each other."""
+    """Tells a pose that cannot follow from the one before, until several in a row agree."""
 
     def __init__(self) -> None:
         self._taken: tuple[float, Floats] | None = None
         self._candidate: tuple[float, Floats] | None = None
-        self._agreeing = 0
+        self._agreeing = self._back = 0
 
     def check(self, stamp: float, pose: Floats, limits: Limits) -> tuple[bool, bool]:
         """Whether the pose (3,) at a time (s) counts, and whether it is a jump taken up."""
         if self._taken is None or _follows(self._taken, stamp, pose, limits):
+            self._back = self._back + 1 if self._candidate is not None else RETURNING
+            self._agreeing = 0
+            if self._back < RETURNING:
+                return False, False
             self._taken, self._candidate, self._agreeing = (stamp, pose), None, 0
             return True, False
+        self._back = 0
         agrees = self._candidate is not None and _follows(self._candidate, stamp, pose, limits)
         self._candidate, self._agreeing = (stamp, pose), self._agreeing + 1 if agrees else 1
         if self._agreeing < AGREEING:
