@@ -18,7 +18,7 @@ from wm_controller.resources import find_config
 
 FULL_BYTES = 512
 TRIES = 5
-ANSWER_S, RECORDING_S, COLLECT_S = 5.0, 5.0, 60.0
+ANSWER_S, RECORDING_S, COLLECT_S = 5.0, 15.0, 60.0
 MARK = 'recorder/mark'
 
 
