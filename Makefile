@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor colcon-test readme clean
+.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor colcon-test audit readme clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -139,6 +139,12 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
 	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)
+
+# In an environment of its own: it brings forty packages that nothing else wants.
+audit: ## known vulnerabilities of the pinned versions (asks the network)
+	@test -x .venv-audit/bin/pip-audit || \
+	  { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install -q pip-audit; }
+	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
 readme: $(READY) ## write the tables of guardrails and modes anew, in README and docs
 	@$(BIN)/python test/tables.py
