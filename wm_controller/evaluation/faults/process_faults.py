@@ -17,6 +17,7 @@ from wm_controller.evaluation.faults.scene import Scene, Unexpected
 STAND_S = 0.7  # auto_timeout_s, braking from full speed, a period, and a busy machine
 STARVED_S, BY_HAND_S, TURN_RAD_S = 5.0, 2.0, 0.8
 HUNG_S, AWAKE_S = 0.5, 0.15  # a planner that is slow by so much
+SLIP_SEEN_S = 1.5  # slip_s, and what the slip looks back
 SPIN = [sys.executable, '-c', 'while True: pass']
 
 
@@ -85,6 +86,9 @@ def _guardrail_restarted(scene: Scene) -> float:
         5.0, 'a command of the new guardrail')
     if not scene.record.commands[-1].v <= 0.1:
         raise Unexpected('the new guardrail began at speed')
+    # A robot that rolls on meanwhile is one that slips: the new one may ask for the operator.
+    time.sleep(SLIP_SEEN_S)
+    scene.lift()
     scene.drive(30.0)
     return float(first)
 
@@ -101,7 +105,7 @@ PROCESS_FAULTS = (
     Fault('controller_restarted', 'SIGKILL to the controller, and started again',
           'drives again to a new goal', 60.0, _restarted('controller', 60.0)),
     Fault('guardrail_restarted', 'SIGKILL to the guardrail, and started again',
-          'the new one commands, from standing; then the robot drives again', 3.0,
+          'the new one commands, from standing; once enabled, the robot drives again', 3.0,
           _guardrail_restarted, guarded=False),
     Fault('simulator_restarted', 'SIGKILL to the robot (its clock goes back to 1 s), and again',
           'drives again to a new goal', 60.0, _restarted('simulator', 60.0)),
