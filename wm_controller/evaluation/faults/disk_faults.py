@@ -11,6 +11,7 @@ import time
 
 import psutil
 
+from wm_controller.errors import InputError
 from wm_controller.evaluation.faults.row import Fault, Ground, StartFault
 from wm_controller.evaluation.faults.scene import Scene, Unexpected
 from wm_controller.evaluation.processes import NodeSpec
@@ -62,20 +63,28 @@ def _recording(scene: Scene) -> float:
         'use_sim_time': True, 'folder': str(scene.folder / 'recordings'), 'record_all': True,
         'min_free_mb': 0}, find_config('robot'))
     process = psutil.Process(scene.graph.start(node).pid)
-    scene.until(lambda: scene.observer.trigger(MARK)[0], 30.0, 'the recorder recording')
+    scene.until(lambda: _mark(scene)[0], 30.0, 'the recorder recording')
     limits = process.rlimit(psutil.RLIMIT_FSIZE)
     process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
     try:
         since = time.monotonic()
-        scene.until(lambda: scene.observer.trigger(MARK)[1].startswith('not recorded'),
+        scene.until(lambda: _mark(scene)[1].startswith('not recorded'),
                     2 * RECORDING_S, 'the recorder saying that it cannot')
         reaction = time.monotonic() - since
         scene.until(lambda: any(c.v > 0.05 for c in scene.record.commands if c.sent > since + 1),
                     20.0, 'the robot driving on')
     finally:
         process.rlimit(psutil.RLIMIT_FSIZE, limits)
-    scene.until(lambda: scene.observer.trigger(MARK)[0], 60.0, 'it recording again')
+    scene.until(lambda: _mark(scene)[0], 60.0, 'it recording again')
     return reaction
+
+
+def _mark(scene: Scene) -> tuple[bool, str]:
+    """Mark a moment; a recorder that has only just started may not answer yet."""
+    try:
+        return scene.observer.trigger(MARK)
+    except InputError:
+        return False, ''
 
 
 def _collect(ground: Ground) -> float:
