@@ -115,7 +115,7 @@ class ControllerNode(ManagedNode):
         self._listen(CompressedImage if compressed else Image)
 
     def _listen(self, image_type: type) -> None:
-        guarded = self._guarded
+        guarded = self._complaints.guarded
         self._subscriptions_made = [
             self.create_subscription(image_type, self._image_topic,
                                      guarded('image', self._on_image), qos.IMAGE),
@@ -159,17 +159,6 @@ class ControllerNode(ManagedNode):
         self._model = ''
 
     # Inputs; all in the executor's thread
-
-    def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Make a callback that no message can bring down."""
-        def call(message: Any) -> None:
-            try:
-                callback(message)
-            except MessageError as error:
-                self._complaints(topic, str(error))
-            except Exception as error:
-                self._complaints(topic, f'{topic}: {type(error).__name__}: {error}')
-        return call
 
     def _on_image(self, message: Any) -> None:
         self._watch.heard(time.monotonic())

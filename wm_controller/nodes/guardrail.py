@@ -32,7 +32,6 @@ from wm_controller.nodes.command_types import wrong_types
 from wm_controller.nodes.conversions import (
     BASE_FRAMES,
     frame_name,
-    MessageError,
     read_odometry,
     scan_beams,
     scan_points,
@@ -92,7 +91,8 @@ class GuardrailNode(Node):
     def _listen(self) -> None:
         def subscribe(kind: type, topic: str, callback: Callable[[Any], None], profile: Any
                       ) -> None:
-            self.create_subscription(kind, topic, self._guarded(topic, callback), profile)
+            self.create_subscription(
+                kind, topic, self._complaints.guarded(topic, callback, self._guard.drop), profile)
 
         for source in ('auto', 'teleop'):
             subscribe(TwistStamped, f'cmd_vel_{source}', partial(self._on_command, source),
@@ -106,19 +106,6 @@ class GuardrailNode(Node):
         self.create_service(Trigger, '~/emergency_stop', self._serve_stop)
         self.create_service(Trigger, '~/reset', self._serve_reset)
         self.create_service(SetBool, '~/enable', self._serve_enable)
-
-    def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Make a callback that no message can bring down."""
-        def call(message: Any) -> None:
-            try:
-                callback(message)
-            except MessageError as error:
-                self._guard.drop(topic, 'invalid')
-                self._complaints(topic, str(error))
-            except Exception as error:
-                self._guard.drop(topic, type(error).__name__)
-                self._complaints(topic, f'{topic}: {type(error).__name__}: {error}')
-        return call
 
     def _now(self) -> tuple[float, float]:
         """ROS time and steady time, s."""

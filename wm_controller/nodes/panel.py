@@ -27,7 +27,7 @@ from visualization_msgs.msg import MarkerArray
 
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos, runtime
-from wm_controller.nodes.conversions import MessageError, read_odometry, scan_points
+from wm_controller.nodes.conversions import read_odometry, scan_points
 from wm_controller.nodes.panel_parameters import SPECS, take_token
 from wm_controller.nodes.panel_readers import (
     AREAS,
@@ -90,7 +90,8 @@ class PanelNode(Node):
                 (DiagnosticStatus, 'guardrail/status', qos.STATUS, self._on_guardrail),
                 (DiagnosticStatus, 'controller/status', qos.STATUS, self._on_controller),
                 (DiagnosticArray, '/diagnostics', qos.STATE, self._on_diagnostics)):
-            self.create_subscription(kind, topic, self._guarded(topic, callback), profile)
+            self.create_subscription(
+                kind, topic, self._complaints.guarded(topic, callback), profile)
         self._server = self._serve(token)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0 / STICK_HZ, self._drive, clock=steady)
@@ -137,17 +138,6 @@ class PanelNode(Node):
             _Topic('surprise', Float32, 'surprise', qos.COMMAND, self._on_surprise),
             _Topic('goal', PoseStamped, 'goal_pose', qos.COMMAND, self._on_goal),
         )
-
-    def _guarded(self, topic: str, callback: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Make a callback that no message can bring down."""
-        def call(message: Any) -> None:
-            try:
-                callback(message)
-            except MessageError as error:
-                self._complaints(topic, str(error))
-            except Exception as error:
-                self._complaints(topic, f'{topic}: {type(error).__name__}: {error}')
-        return call
 
     def _on_guardrail(self, message: DiagnosticStatus) -> None:
         values = _values_of(message)
@@ -216,7 +206,8 @@ class PanelNode(Node):
             wanted = self._latest.wanted(each.name, now)
             if wanted and each.name not in self._listening:
                 self._listening[each.name] = self.create_subscription(
-                    each.kind, each.topic, self._guarded(each.topic, each.callback), each.profile)
+                    each.kind, each.topic,
+                    self._complaints.guarded(each.topic, each.callback), each.profile)
             elif not wanted and each.name in self._listening:
                 self.destroy_subscription(self._listening.pop(each.name))
         if now >= self._areas_due_s and self._latest.wanted('areas', now):
@@ -234,7 +225,7 @@ class PanelNode(Node):
             self._scanner.place(Mount.planar(*mount))
 
         self._robot.ask(self._limits_service, GetParameters.Request(names=list(AREAS)),
-                        self._guarded('guardrail/get_parameters', take))
+                        self._complaints.guarded('guardrail/get_parameters', take))
 
     def last_word(self) -> None:
         """Let go of the stick, say so, and end the page."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from wm_controller.nodes.conversions import to_stamp
+from wm_controller.nodes.conversions import MessageError, to_stamp
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 REPEAT_S = 5.0
@@ -47,6 +47,28 @@ class Complaints:
         self._said: dict[str, tuple[float, int]] = {}
         self.counts: Counter[str] = Counter()
         self.last = ''
+
+    def guarded(self, topic: str, callback: Callable[[Any], None],
+                dropped: Callable[[str, str], Any] | None = None) -> Callable[[Any], None]:
+        """
+        Make a callback that no message can bring down: what is wrong with it is a complaint.
+
+        `dropped(topic, cause)` is told too.
+        """
+        def call(message: Any) -> None:
+            try:
+                callback(message)
+            except MessageError as error:
+                cause, line = 'invalid', str(error)
+            except Exception as error:
+                cause = type(error).__name__
+                line = f'{topic}: {cause}: {error}'
+            else:
+                return
+            if dropped is not None:
+                dropped(topic, cause)
+            self(topic, line)
+        return call
 
     def __call__(self, topic: str, line: str) -> None:
         """Count one complaint about a topic, and log its line unless it was said just now."""

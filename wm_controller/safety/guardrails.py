@@ -84,7 +84,7 @@ def _asks(cause: str) -> Callable[[State], bool]:
 
 def _surprise(state: State, command: Command) -> Command:
     slow, hold = state.limits.surprise_slow, state.limits.surprise_hold
-    if state.asks == 'surprise' and state.source != 'teleop':
+    if _asks('surprise')(state):
         return ZERO
     if state.source != 'auto' or state.surprise <= slow:
         return command
@@ -99,7 +99,7 @@ def rarity(level: float, above: float) -> float:
 
 
 def _tilt(state: State, command: Command) -> Command:
-    if state.asks == 'tilt' and state.source != 'teleop':
+    if _asks('tilt')(state):
         return ZERO
     return _within(state.limits, command, SLOWEST) if state.tilted else command
 
