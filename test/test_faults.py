@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, LaserScan
 from wm_controller.cli.main import run as wm
 from wm_controller.evaluation.faults.markdown import as_markdown
 from wm_controller.evaluation.faults.promises import broken, Limits
-from wm_controller.evaluation.faults.record import Command, Record, Truth
+from wm_controller.evaluation.faults.record import Command, Record, Said, Truth
 from wm_controller.evaluation.faults.row import Row, Run
 from wm_controller.evaluation.faults.soak import Memory, memory_figure, SOAKED
 from wm_controller.evaluation.faults.table import FAULTS
@@ -65,6 +65,14 @@ def test_a_drive_within_its_limits_breaks_no_promise():
 ], ids=lambda value: value if isinstance(value, str) else '')
 def test_a_broken_promise_is_named(record, words):
     assert [line for line in lines(record) if words in line], lines(record)
+
+
+def test_a_gap_says_who_paused():
+    record = drive(lambda t: 0.2, gaps=[(1.0, 1.3)])
+    record.diagnostics.append(Said(1.6, 'guardrail', '', {'longest_gap_ms': '310.0'}))
+    [line] = [line for line in lines(record) if 'gap' in line]
+    assert '1.0 s after the beginning' in line
+    assert 'the guardrail says 310 ms; the robot was silent for 0.3' in line
 
 
 def test_a_contact_counts_only_where_the_robot_drives_into_it():

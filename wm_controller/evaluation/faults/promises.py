@@ -24,6 +24,7 @@ CONTACT_M_S = 0.1
 BEFORE_CONTACT_S = 0.15
 STOPPING_S = 0.5
 WINDOW_S, SLACK_S = 0.25, 0.04  # stopping from full speed takes 0.17 s
+REPORTED_S = 1.2  # diagnostics come once a second
 LONGEST_STEP_S = 0.25  # the guardrail counts no step as longer
 
 
@@ -58,7 +59,7 @@ def broken(record: Record, since: float, until: float, limits: Limits,
     commands = [c for c in list(record.commands) if since <= c.sent <= until]
     found = [*_bounds(commands, limits), *_changes(commands, limits)] if commands else []
     if guarded:
-        found += _rate(commands, since, until, limits)
+        found += _rate(record, commands, since, until, limits)
     silences = [] if guarded else _silences(commands)
     return found + _contacts(record, since, until, silences)
 
@@ -103,15 +104,27 @@ def _changes(commands: Sequence[Command], limits: Limits) -> list[str]:
             for name, share in worst.items() if share > 1.0]
 
 
-def _rate(commands: Sequence[Command], since: float, until: float, limits: Limits) -> list[str]:
+def _rate(record: Record, commands: Sequence[Command], since: float, until: float, limits: Limits
+          ) -> list[str]:
     times = np.array([since, *sorted(c.sent for c in commands), until])
-    gap, wanted = float(np.diff(times).max()), limits.rate * (until - since)
+    steps, wanted = np.diff(times), limits.rate * (until - since)
+    gap, at = float(steps.max()), float(times[steps.argmax()])
     found = []
     if gap > LONGEST_GAP_S:
-        found.append(f'cmd_vel had a gap of {gap:.2f} s')
+        found.append(f'cmd_vel had a gap of {gap:.2f} s, {at - since:.1f} s after the beginning '
+                     f'({_beside(record, at, gap)})')
     if len(commands) < RATE_SHARE * wanted:
         found.append(f'cmd_vel came at {len(commands) / wanted:.0%} of its rate')
     return found
+
+
+def _beside(record: Record, at: float, gap: float) -> str:
+    """What else is known of a gap: was it the guardrail that paused, or the whole machine?"""
+    told = [float(s.values['longest_gap_ms']) for s in list(record.diagnostics)
+            if 'longest_gap_ms' in s.values and at < s.at < at + gap + REPORTED_S]
+    heard = np.array([t.at for t in list(record.truth) if abs(t.at - at) < REPORTED_S + gap])
+    return (f'the guardrail says {max(told):.0f} ms' if told else 'the guardrail says nothing') + (
+        f'; the robot was silent for {np.diff(heard).max():.2f} s' if len(heard) > 1 else '')
 
 
 def _silences(commands: Sequence[Command]) -> list[tuple[float, float]]:

@@ -27,6 +27,7 @@ from wm_controller.evaluation.tasks import next_goal, TaskSpec
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.simulation.rooms import make_room
 
+CATCHES_UP_S = 1.0  # an observer lags behind a flood
 POLL_S = 0.01
 DRIVING_S = 180.0  # on a machine that does much else, plans are too late to drive by
 BRISK_M_S, BRISK_FOR_S = 0.2, 0.4  # speed at which a fault is injected
@@ -136,6 +137,14 @@ class Scene:
                 raise Unexpected(f'not within {within_s:g} s: {what}; {self.account()}')
             self.check()
             time.sleep(POLL_S)
+
+    def caught_up(self) -> float:
+        """Wait until all that was sent before now is heard, or nothing comes; returns now."""
+        now = time.monotonic()
+        while time.monotonic() < now + CATCHES_UP_S and not any(
+                c.sent > now for c in self.record.commands[-1:]):
+            time.sleep(POLL_S)
+        return now
 
     def stands(self, since: float, within_s: float, for_s: float = STANDS_FOR_S) -> float:
         """Seconds until the wheels are told to stand, and stay so `for_s` while it lasts."""

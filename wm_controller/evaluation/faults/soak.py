@@ -98,7 +98,7 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
                 note('driving', [str(failure)])
                 stages.clear()
                 continue
-            note('driving', broken(scene.record, quiet_from, time.monotonic(), scene.limits))
+            note('driving', broken(scene.record, quiet_from, scene.caught_up(), scene.limits))
             fault = faults[int(rng.integers(len(faults)))]
             now = time.monotonic()
             metres += _driven(scene, driven_until, now)

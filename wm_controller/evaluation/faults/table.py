@@ -111,7 +111,7 @@ def try_fault(fault: Fault, stages: Stages) -> Run:
             wrong.append(f'{reaction:.2f} s, over {fault.limit_s:g} s')
     except (Unexpected, InputError) as failure:
         wrong.append(str(failure))
-    wrong += broken(scene.record, began, time.monotonic(), scene.limits, fault.guarded)
+    wrong += broken(scene.record, began, scene.caught_up(), scene.limits, fault.guarded)
     try:
         scene.lift()
         scene.drive(RECOVERY_S)
