@@ -169,6 +169,16 @@ def test_trajectories_clear_is_the_distance_at_every_pose(footprint, seed):
     assert trajectories_clear(footprint, poses, points, 0.05).tolist() == expected
 
 
+def test_nothing_seen_and_no_steps_are_clear_and_no_margin_is_none():
+    none = trajectories_clear(CIRCLE, np.zeros((3, 2, 3)), np.zeros((0, 2)))
+    assert none.tolist() == [True] * 3 and none.dtype == bool
+    still = trajectories_clear(CIRCLE, np.zeros((2, 0, 3)), [[0.0, 0.0]])
+    assert still.tolist() == [True] * 2 and still.dtype == bool
+    near = [[CIRCLE.radius + 0.01, 0.0]]
+    assert trajectories_clear(CIRCLE, np.zeros((1, 1, 3)), near).tolist() == [True]
+    assert arc_clear(CIRCLE, 0.0, 1.0, 1.0, near)
+
+
 def test_a_trajectory_out_of_contact_is_clear_when_the_start_is_told():
     wall = np.column_stack((np.full(21, 0.2), np.linspace(-0.3, 0.3, 21)))
     back = np.column_stack((np.linspace(0.0, -0.3, 4), np.zeros(4), np.zeros(4)))

@@ -137,3 +137,45 @@ def test_at_standstill_and_with_no_way_left_there_is_nothing_to_scale():
     assert yielding_scale(LIMITS, Command(0.5, 0.0), near, np.array([[-1.0, 0.0]])) == 0.0
     far = np.array([[5.0, 0.0]])
     assert yielding_scale(LIMITS, Command(0.5, 0.0), far, np.array([[-1.0, 0.0]])) == 1.0
+
+
+@pytest.mark.parametrize('w, own', [(0.8, 0.0), (-0.8, 0.04)])
+def test_the_front_of_a_box_swings_towards_who_stands_beside_its_middle(w, own):
+    from wm_controller.safety.geometry import Footprint
+    from wm_controller.safety.moving import _closing
+    box = Footprint.polygon((0.4, 0.1, -0.4, 0.1, -0.4, -0.1, 0.4, -0.1))
+    ahead = np.array([[0.6, 0.05]])
+    by_robot = _closing(box, Command(0.0, w), ahead, np.zeros((1, 2)))[1][0]
+    assert by_robot == pytest.approx(own, abs=0.005)
+
+
+def test_somebody_who_stands_is_left_to_the_envelope():
+    near = np.array([[LIMITS.footprint_radius + LIMITS.margin + 0.02, 0.0]])
+    assert yielding_scale(LIMITS, Command(0.5, 0.0), near, np.zeros((1, 2))) == 1.0
+
+
+def test_where_the_robot_does_not_close_the_gap_only_the_time_to_stop_counts():
+    """Driving off before somebody faster: it must stand, braking, before they are there."""
+    reach = LIMITS.footprint_radius + LIMITS.margin
+    behind, speed, v = 0.35, 1.2, 0.4
+    scale = yielding_scale(LIMITS, Command(v, 0.0), np.array([[-reach - behind, 0.0]]),
+                           np.array([[speed, 0.0]]))
+    assert 0.0 < scale < 1.0
+    stopping = LIMITS.reaction_time_s + scale * v / LIMITS.max_linear_deceleration
+    assert speed * stopping == pytest.approx(behind, abs=1e-6)
+
+
+def test_at_once_with_several_the_nearest_in_time_counts():
+    reach = LIMITS.footprint_radius + LIMITS.margin
+    points = np.array([[reach + 0.9, 0.0], [reach + 0.5, 0.0], [2.5, 0.3]])
+    velocities = np.array([[-1.5, 0.0], [-0.8, 0.0], [0.0, 0.0]])
+    each = [yielding_scale(LIMITS, Command(0.5, 0.0), points[k:k + 1], velocities[k:k + 1])
+            for k in range(3)]
+    assert yielding_scale(LIMITS, Command(0.5, 0.0), points, velocities) == min(each) < each[2]
+
+
+def test_between_scans_they_go_on_as_they_went():
+    from wm_controller.safety.moving import Moving
+    moving = Moving(10.0, np.array([[1.0, 2.0]]), np.array([[0.5, -1.0]]), np.array([10.0]))
+    assert moving.at(10.2) == pytest.approx(np.array([[1.1, 1.8]]))
+    assert moving.at(9.0) == pytest.approx(np.array([[1.0, 2.0]])), 'never back in time'

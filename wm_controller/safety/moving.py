@@ -155,22 +155,16 @@ def yielding_scale(limits: Limits, command: Command, points: Floats, velocities:
     u (s t + s^2 b / 2) + c (t + s b) <= gap, with closing speeds u and c and braking time b.
     """
     gap, own, closing = _closing(limits.outline, command, points, velocities)
-    near = closing > 0.0
-    if not near.any():
-        return 1.0
-    gap, own, closing = gap[near] - limits.margin, own[near], closing[near]
+    coming = closing > 0.0
+    gap, own, closing = gap[coming] - limits.margin, own[coming], closing[coming]
     reaction = limits.reaction_time_s
     braking = limits.braking_time(command.v, command.w)
-    square = own * braking / 2.0
+    left = np.maximum(gap - closing * reaction, 0.0)
     linear = own * reaction + closing * braking
-    left = gap - closing * reaction
-    if (left <= 0.0).any():
-        return 0.0
-    with np.errstate(divide='ignore', invalid='ignore'):
-        root = np.where(
-            square > 1e-12, (np.sqrt(linear ** 2 + 4.0 * square * left) - linear) / (2 * square),
-            left / np.maximum(linear, 1e-12))
-    return float(min(1.0, root.min()))
+    # The root without a cancellation, and without a division by `own`, which may be zero.
+    root = np.sqrt(linear ** 2 + 2.0 * own * braking * left)
+    share = 2.0 * left / np.maximum(linear + root, 1e-12)
+    return float(share.min(initial=1.0))
 
 
 def _closing(footprint: Footprint, command: Command, points: Floats, velocities: Floats

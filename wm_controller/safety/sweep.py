@@ -84,31 +84,30 @@ def trajectories_clear(
     """
     steps, seen = np.asarray(poses, float), as_points(points)
     n_trajectories, n_steps = steps.shape[:2]
-    clear = np.ones(n_trajectories, bool)
     if not len(seen) or not n_steps:
-        return clear
+        return np.ones(n_trajectories, bool)
     needed = np.full(len(seen), float(margin))
     if start is not None:
         needed = np.minimum(needed, footprint.distance(to_child(start, seen)) - PROBE)
     flat = steps.reshape(-1, 3)
     reach = np.maximum(footprint.reach + needed, 0.0)
     low, high = flat[:, :2].min(0) - reach.max(), flat[:, :2].max(0) + reach.max()
-    relevant = ((seen >= low) & (seen <= high)).all(-1)
+    relevant = ((seen >= low) & (seen <= high)).all(1)
     seen, needed, reach = seen[relevant], needed[relevant], reach[relevant]
     # |origin - point|^2 < reach^2 as one matrix product: this runs for every candidate plan.
     origins, offsets = flat[:, :2] - low, seen - low
-    near = np.column_stack((2.0 * offsets, reach ** 2 - (offsets ** 2).sum(-1)))
+    near = np.column_stack((2.0 * offsets, reach ** 2 - (offsets ** 2).sum(1)))
     broad = np.column_stack((origins, np.ones(len(flat)))) @ near.T > (
-        origins ** 2).sum(-1)[:, None]
-    if len(footprint.vertices) == 1 and not footprint.vertices.any():
-        hit = broad.any(-1)
+        origins ** 2).sum(1)[:, None]
+    if len(footprint.vertices) == 1:
+        hit = broad.any(1)
     else:
         hit = np.zeros(len(flat), bool)
-        for index in np.flatnonzero(broad.any(-1)):
+        for index in np.flatnonzero(broad.any(1)):
             mask = broad[index]
             inside = footprint.distance(to_child(flat[index], seen[mask])) < needed[mask]
             hit[index] = inside.any()
-    return np.asarray(~hit.reshape(n_trajectories, n_steps).any(-1))
+    return np.asarray(~hit.reshape(n_trajectories, n_steps).any(1))
 
 
 def _approaches(

@@ -80,18 +80,19 @@ def seen_scale(limits: Limits, command: Command, view: View) -> float:
     horizon = limits.reaction_time_s + 0.5 * braking
     outline = _outline(limits.outline)
 
-    def leaves(time_s: float, touch_m: float) -> bool:
-        ahead = to_parent(integrate(np.zeros(3), command.v, command.w, time_s), outline)
+    def leaves(w: float, time_s: float, touch_m: float) -> bool:
+        ahead = to_parent(integrate(np.zeros(3), command.v, w, time_s), outline)
         ahead = ahead[limits.outline.distance(ahead) > touch_m]
         return bool(len(ahead) and not view.sees(ahead).all())
 
     if view.seen.all():
         return 1.0
     # First the next few millimetres: a tolerance granted anew in every cycle would be a creep.
-    if leaves(PROBE_M / (abs(command.v) + abs(command.w) * limits.outline.reach), PROBE_TOUCH_M):
+    # Straight back, or a robot that turns fast would never come so far.
+    if leaves(0.0, PROBE_M / abs(command.v), PROBE_TOUCH_M):
         return 0.0
     for step in range(1, STEPS + 1):
-        if leaves(horizon * step / STEPS, TOUCH_M):
+        if leaves(command.w, horizon * step / STEPS, TOUCH_M):
             return stopping_scale(
                 horizon * (step - 1) / STEPS, limits.reaction_time_s, braking)
     return 1.0
