@@ -64,7 +64,8 @@ def soak(
     emit({**result, 'report': str(directory)}, as_json, _table)
     if not result['passed']:
         grown = [row['node'] for row in result['memory'] if row['grows']]
-        raise NegativeResult(f'{len(result["failures"])} failures, memory grows in '
+        stopped = '' if result['whole'] else f'stopped after {result["minutes"]:.1f} min; '
+        raise NegativeResult(f'{stopped}{len(result["failures"])} failures, memory grows in '
                              f'{", ".join(grown) or "no process"}; see {directory}')
 
 

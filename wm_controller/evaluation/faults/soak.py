@@ -70,7 +70,10 @@ class Memory:
 def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float, seed: int,
          on_fault: Callable[[str, float], None] = lambda name, share: None,
          faults: Sequence[Fault] = SOAKED) -> tuple[dict[str, Any], Memory]:
-    """Soak for so long and return the summary and the memory; `on_fault` hears of each fault."""
+    """Soak for so long and return the summary and the memory; `on_fault` hears of each fault.
+
+    Interrupted, it returns what it has seen, not passed.
+    """
     rng, memory = np.random.default_rng(seed), Memory()
     injected: Counter[str] = Counter()
     failures: list[dict[str, Any]] = []
@@ -82,36 +85,45 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
             failures.append({'at_s': round(time.monotonic() - began, 1), 'during': what,
                              'wrong': list(lines)})
 
-    with Stages(stage, observe, folder) as stages, _Sampling(stages, memory, began):
-        while (share := (time.monotonic() - began) / (60.0 * minutes)) < 1.0:
-            fresh = stages.now is None
-            quiet_from, scene = time.monotonic(), stages.scene()
-            try:
+    def one_fault(stages: Stages, share: float) -> None:
+        nonlocal metres, driven_until
+        fresh = stages.now is None
+        quiet_from, scene = time.monotonic(), stages.scene()
+        try:
+            scene.drive()
+            if fresh:  # until here its nodes were starting
+                quiet_from = time.monotonic()
+            pause = time.monotonic() + rng.uniform(*QUIET_S)
+            while time.monotonic() < pause:
                 scene.drive()
-                if fresh:  # until here its nodes were starting
-                    quiet_from = time.monotonic()
-                pause = time.monotonic() + rng.uniform(*QUIET_S)
-                while time.monotonic() < pause:
-                    scene.drive()
-                    time.sleep(0.2)
-            except Unexpected as failure:
-                note('driving', [str(failure)])
-                stages.clear()
-                continue
-            note('driving', broken(scene.record, quiet_from, scene.caught_up(), scene.limits))
-            fault = faults[int(rng.integers(len(faults)))]
-            now = time.monotonic()
-            metres += _driven(scene, driven_until, now)
-            driven_until = now
-            on_fault(fault.name, share)
-            injected[fault.name] += 1
-            note(fault.name, try_fault(fault, stages).wrong)
+                time.sleep(0.2)
+        except Unexpected as failure:
+            note('driving', [str(failure)])
+            stages.clear()
+            return
+        note('driving', broken(scene.record, quiet_from, scene.caught_up(), scene.limits))
+        fault = faults[int(rng.integers(len(faults)))]
+        now = time.monotonic()
+        metres += _driven(scene, driven_until, now)
+        driven_until = now
+        on_fault(fault.name, share)
+        injected[fault.name] += 1
+        note(fault.name, try_fault(fault, stages).wrong)
+
+    whole = True
+    with Stages(stage, observe, folder) as stages, _Sampling(stages, memory, began):
+        try:
+            while (share := (time.monotonic() - began) / (60.0 * minutes)) < 1.0:
+                one_fault(stages, share)
+        except KeyboardInterrupt:  # what was seen until then counts
+            whole = False
     growth = memory.growth()
     return {
         'minutes': (time.monotonic() - began) / 60.0, 'seed': seed, 'people': stage.people,
         'graphs': stages.count, 'distance_m': metres, 'faults': sum(injected.values()),
         'by_fault': dict(sorted(injected.items())), 'failures': failures, 'memory': growth,
-        'passed': not failures and not any(row['grows'] for row in growth),
+        'whole': whole,
+        'passed': whole and not failures and not any(row['grows'] for row in growth),
     }, memory
 
 
