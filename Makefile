@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor colcon-test audit readme clean
+.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor colcon-test audit readme docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -146,8 +146,18 @@ audit: ## known vulnerabilities of the pinned versions (asks the network)
 	  { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install -q pip-audit; }
 	.venv-audit/bin/pip-audit --no-deps --disable-pip -r constraints.txt
 
-readme: $(READY) ## write the tables of guardrails and modes anew, in README and docs
+readme: $(READY) ## write anew what of README and docs is made from the code
 	@$(BIN)/python test/tables.py
+	@$(BIN)/python docs/reference.py
+
+docs: .venv-docs/.ready ## the pages of docs/ as a site, docs/_build/index.html
+	@.venv-docs/bin/python -m sphinx -W --keep-going -q -E -b html docs docs/_build
+	@echo docs/_build/index.html
+
+.venv-docs/.ready: docs/requirements.txt
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install -q -r $<
+	@touch $@
 
 clean: ## what was built; .venv, data/, checkpoints/ and runs/ stay
 	rm -rf build install log *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
