@@ -15,7 +15,7 @@ BENCH_ARGS ?=
 DEMO_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor colcon-test audit readme docs clean
+.PHONY: help venv demo test lint properties coverage mutants bench faults soak tworoom-env ablation-collapse indoor commands colcon-test audit readme docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 19
@@ -136,6 +136,10 @@ indoor: $(READY) ## train models/indoor.safetensors anew: half an hour of drivin
 	$(WM) train data/drives.h5 -o models/indoor.safetensors --proposal-of models/indoor.safetensors \
 	  --proposal-minutes 30
 	$(WM) train data/drives.h5 -o models/indoor.safetensors --calibrate models/indoor.safetensors
+
+commands: $(READY) ## run the commands of README and tutorials, shortened: a quarter of an hour
+	@.ci/system-packages drive
+	WM_COMMANDS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest --timeout 700 test/test_commands.py
 
 colcon-test: $(READY) ## build in a temporary workspace with colcon and look at what it installs
 	$(BIN)/python -m pytest test/test_package.py $(PYTEST_ARGS)
