@@ -149,6 +149,19 @@ def test_what_is_common_comes_last(file):
     assert '/**' not in keys[:-1]
 
 
+def test_parameters_in_documents_are_taken_by_the_nodes():
+    nodes = specifications()
+    blocks = re.findall(r'```yaml\n(.*?)```', (ROOT / 'docs/gazebo.md').read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        for key, content in yaml.safe_load(block).items():
+            node = key.removeprefix('/**').strip('/')
+            specs = {spec.name: spec for each in ([node] if node else ['controller', 'guardrail'])
+                     for spec in nodes[each]}
+            for name, value in content['ros__parameters'].items():
+                assert not specs[name].refusal(value), f'{key}: {name}'
+
+
 @pytest.mark.parametrize('path', LAUNCH_FILES, ids=name_of)
 def test_launch_files_load_in_launch(path):
     program = (

@@ -17,12 +17,14 @@ import pytest
 
 pytest.importorskip('rclpy', reason='needs rclpy')
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from sensor_msgs.msg import Joy
 
 from launched import launch_file, Launched, make_workspace
 from ros_probe import pose_goal
+from wm_controller.nodes import qos
 from wm_controller.resources import dds_environment, find_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -96,6 +98,10 @@ class Robot:
             Odometry, f'{namespace}/{odom}',
             keep=lambda m: (m.header.stamp, m.pose.pose.position.x, m.pose.pose.position.y))
 
+        self.states = probe.listen(
+            DiagnosticStatus, f'{namespace}/controller/status', qos.STATUS,
+            keep=lambda m: m.message)  # the state only while it is active
+
     def until(self, condition, what):
         def holds():
             assert not self.launched.ended, self.launched.output
@@ -118,15 +124,14 @@ class Robot:
     def drives(self):
         return bool(self.commands) and abs(self.commands[-1][0]) > 0.05
 
-    def is_active(self):
-        """Wait until the controller takes goals; return where they go."""
-        goals = self.probe.publisher(PoseStamped, f'{self.space}/goal_pose', wait_s=READY_S)
-        self.until(lambda: self.odometry, 'odometry')
-        return goals
+    def be_ready(self):
+        """Wait until the controller takes goals."""
+        self.until(lambda: self.states[-1:] == ['idle'] and self.odometry, 'to be ready')
 
     def go_to(self, x, y, metres=0.2):
         """Send a goal, and wait until the robot is on its way."""
-        self.is_active().publish(pose_goal(x, y))
+        self.be_ready()
+        self.probe.publisher(PoseStamped, f'{self.space}/goal_pose').publish(pose_goal(x, y))
         self.until(lambda: self.way() > metres and self.drives(), 'to drive')
 
     def hold_stick(self, pad, forward, *buttons):
@@ -212,7 +217,7 @@ def test_a_route_is_taught_by_hand_and_saved(workspace, probe, base, tmp_path):
                   'joystick_device:=joy') as launched:
         robot = Robot(launched, probe)
         robot.wait_for('controller', 'guardrail', 'panel', 'joystick')
-        robot.is_active()
+        robot.be_ready()
         robot.drive_by_pad(1.0)
         answer = probe.call('controller/remember')
         assert answer.success and places.is_file(), answer.message
