@@ -56,10 +56,15 @@ def stand_in(prefix, package, *programs):
     return folder
 
 
+@pytest.fixture(scope='module')
+def workspace(tmp_path_factory):
+    return make_workspace(tmp_path_factory.mktemp('workspace'))
+
+
 @pytest.fixture
-def gz(tmp_path):
-    """An ament prefix with what gazebo_launch.py calls of ros_gz: workspace and folder."""
-    workspace, prefix = make_workspace(tmp_path), tmp_path / 'gz'
+def gz(workspace, tmp_path):
+    """An ament prefix with what gazebo_launch.py calls of ros_gz: environment and folder."""
+    prefix = tmp_path / 'gz'
     folder = stand_in(prefix, 'ros_gz_sim', 'create', 'gz')
     stand_in(prefix, 'ros_gz_bridge', 'parameter_bridge')
     (prefix / 'share/ros_gz_sim/launch/gz_sim.launch.py').write_text(
@@ -84,20 +89,20 @@ def remapped(words):
 
 @pytest.mark.parametrize('stamped', ['true', 'false'])
 def test_gazebo_is_started_with_world_robot_and_bridge(gz, ros_domain, stamped):
-    workspace, folder = gz
-    with Launched(workspace, launch_file(workspace, 'gazebo'), 'namespace:=robot', 'yaw:=1.5',
+    environment, folder = gz
+    with Launched(environment, launch_file(environment, 'gazebo'), 'namespace:=robot', 'yaw:=1.5',
                   'image:=eye', 'use_controller:=false', 'x_pose:=-1.0',
                   f'enable_stamped_cmd_vel:={stamped}') as launched:
-        gz, create, bridge = calls(folder, launched, 'ros_gz_sim/gz', 'ros_gz_sim/create',
-                                   'ros_gz_bridge/parameter_bridge')
+        server, create, bridge = calls(folder, launched, 'ros_gz_sim/gz', 'ros_gz_sim/create',
+                                       'ros_gz_bridge/parameter_bridge')
         end = time.monotonic() + 60.0
         while 'full stop within' not in launched.output:  # the guardrail is up
             assert time.monotonic() < end, launched.output
             time.sleep(0.1)
         launched.press_ctrl_c(lambda: time.sleep(0.1))
         launched.assert_all_ended_well(4)
-    share = launch_file(workspace, 'gazebo').parents[1]
-    assert gz == [f'-r -s --headless-rendering {share}/worlds/indoor.sdf', 'true']
+    share = launch_file(environment, 'gazebo').parents[1]
+    assert server == [f'-r -s --headless-rendering {share}/worlds/indoor.sdf', 'true']
     at = create.index('-name')
     assert create[at:at + 12] == [
         '-name', 'robot', '-file', f'{share}/worlds/robot.sdf', '-x', '-1.0', '-y', '0.85',

@@ -25,6 +25,7 @@ from sensor_msgs.msg import Joy
 from launched import launch_file, Launched, make_workspace
 from ros_probe import pose_goal
 from wm_controller.nodes import qos
+from wm_controller.nodes.launching import TOPICS
 from wm_controller.resources import dds_environment, find_config
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -33,8 +34,10 @@ READY_S = 180.0  # a model is loaded, on a machine that does other things beside
 # Simulated seconds per second, and how old a command may be: plans are in time on such a machine.
 PACE, AUTO_TIMEOUT_S = 0.5, 0.5
 ROOM = {'room_seed': '1', 'family': 'evaluation', 'start_pose': '[-1.75, 0.85, 0.0]',
-        'speed_factor': PACE, 'people': '0'}
+        'speed_factor': str(PACE), 'people': '0'}
+CAMERA = {'image_width': 128, 'image_height': 96}
 DEADMAN = 4
+EVERY_NODES = {'/rosout', '/parameter_events', '/controller/transition_event'}
 BOTH = """
 from launch import LaunchDescription
 from launch.actions import GroupAction, IncludeLaunchDescription
@@ -46,9 +49,8 @@ def generate_launch_description():
     demo = PathJoinSubstitution([FindPackageShare('wm_controller'), 'launch', 'demo_launch.py'])
     return LaunchDescription([
         GroupAction([IncludeLaunchDescription(demo, launch_arguments={
-            'namespace': name, 'room_seed': seed, 'speed_factor': 'PACE'}.items())])
-        for name, seed in (('red', '1'), ('blue', '2'))])
-""".replace('PACE', str(PACE))
+            'namespace': name, **ROOM}.items())]) for name in ('red', 'blue')])
+""".replace('ROOM', str(ROOM))
 
 
 @pytest.fixture(scope='module')
@@ -65,19 +67,32 @@ def raw_images(monkeypatch):
 @pytest.fixture
 def patient(tmp_path):
     """The shipped parameters, with a guardrail that waits longer for a plan."""
-    text = find_config('robot').read_text()
-    path = tmp_path / 'patient.yaml'
-    path.write_text(re.sub(r'auto_timeout_s: [.0-9]+', f'auto_timeout_s: {AUTO_TIMEOUT_S}', text))
-    assert path.read_text() != text
-    return f'params_file:={path}'
+    return f'params_file:={edited("robot", tmp_path, auto_timeout_s=AUTO_TIMEOUT_S)}'
+
+
+@pytest.fixture
+def light(tmp_path):
+    """Those of the simulator, with a small camera."""
+    return f'simulator_params_file:={edited("simulator", tmp_path, **CAMERA)}'
+
+
+def edited(name, folder, **parameters):
+    """A shipped parameter file with other values."""
+    text = find_config(name).read_text()
+    for key, value in parameters.items():
+        text, count = re.subn(fr'(?m)^( +{key}): \S+', fr'\1: {value}', text)
+        assert count == 1, key
+    path = folder / f'{name}.yaml'
+    path.write_text(text)
+    return path
 
 
 @pytest.fixture
 def base(spawn_node):
     """Start our simulator as somebody's base, with topics of its own."""
-    def start(**remapped):
-        pairs = [f'{topic}:={name}' for topic, name in remapped.items()]
-        parameters = [f'{name}:={value}' for name, value in ROOM.items()]
+    def start(names=()):
+        pairs = [f'{topic}:={names[topic]}' for topic in names]
+        parameters = [f'{name}:={value}' for name, value in {**ROOM, **CAMERA}.items()]
         return spawn_node('wm_controller.nodes.simulator', '--ros-args',
                           *(word for pair in pairs for word in ('-r', pair)),
                           *(word for each in parameters for word in ('-p', each)))
@@ -87,20 +102,22 @@ def base(spawn_node):
 class Robot:
     """What a robot is told and does, by its topics."""
 
-    def __init__(self, launched, probe, namespace='', odom='odom', cmd_vel='cmd_vel',
-                 kind=TwistStamped):
+    def __init__(self, launched, probe, namespace='', names=None, kind=TwistStamped):
         self.launched, self.probe, self.space = launched, probe, namespace
+        self._names = names or {}
         twist = (lambda m: m.twist) if kind is TwistStamped else (lambda m: m)
         self.commands = probe.listen(
-            kind, f'{namespace}/{cmd_vel}',
+            kind, self.topic('cmd_vel'),
             keep=lambda m: (twist(m).linear.x, twist(m).angular.z))
         self.odometry = probe.listen(
-            Odometry, f'{namespace}/{odom}',
+            Odometry, self.topic('odom'),
             keep=lambda m: (m.header.stamp, m.pose.pose.position.x, m.pose.pose.position.y))
-
         self.states = probe.listen(
-            DiagnosticStatus, f'{namespace}/controller/status', qos.STATUS,
+            DiagnosticStatus, self.topic('controller/status'), qos.STATUS,
             keep=lambda m: m.message)  # the state only while it is active
+
+    def topic(self, name):
+        return self._names.get(name, f'{self.space}/{name}')
 
     def until(self, condition, what):
         def holds():
@@ -112,6 +129,12 @@ class Robot:
     def nodes(self):
         return {name for name, space in self.probe.node.get_node_names_and_namespaces()
                 if space == (self.space or '/')}
+
+    def topics_of(self, node):
+        ours = self.probe.node
+        for ask in (ours.get_publisher_names_and_types_by_node,
+                    ours.get_subscriber_names_and_types_by_node):
+            yield from (topic for topic, _ in ask(node, self.space or '/'))
 
     def wait_for(self, *names):
         self.until(lambda: set(names) <= self.nodes() and self.commands, f'nodes {names}')
@@ -131,7 +154,7 @@ class Robot:
     def go_to(self, x, y, metres=0.2):
         """Send a goal, and wait until the robot is on its way."""
         self.be_ready()
-        self.probe.publisher(PoseStamped, f'{self.space}/goal_pose').publish(pose_goal(x, y))
+        self.probe.publisher(PoseStamped, self.topic('goal_pose')).publish(pose_goal(x, y))
         self.until(lambda: self.way() > metres and self.drives(), 'to drive')
 
     def hold_stick(self, pad, forward, *buttons):
@@ -144,7 +167,7 @@ class Robot:
 
     def drive_by_pad(self, metres):
         """Hold the dead-man, push the stick, until the robot has come so far."""
-        pad = self.probe.publisher(Joy, f'{self.space}/joy', wait_s=READY_S)
+        pad = self.probe.publisher(Joy, self.topic('joy'), wait_s=READY_S)
         self.until(lambda: self.odometry, 'odometry')
         end = time.monotonic() + READY_S
         while True:
@@ -173,8 +196,8 @@ def free_port():
         return made.getsockname()[1]
 
 
-def test_demo_drives_to_a_goal_and_stops(workspace, probe, patient):
-    with Launched(workspace, launch_file(workspace, 'demo'), patient,
+def test_demo_drives_to_a_goal_and_stops(workspace, probe, patient, light):
+    with Launched(workspace, launch_file(workspace, 'demo'), patient, light,
                   *(f'{name}:={value}' for name, value in ROOM.items())) as launched:
         robot = Robot(launched, probe)
         robot.wait_for('controller', 'guardrail', 'simulator')
@@ -184,15 +207,19 @@ def test_demo_drives_to_a_goal_and_stops(workspace, probe, patient):
 
 def test_bringup_drives_a_base_with_topics_of_its_own(
         workspace, probe, base, patient, tmp_path):
-    base(image='/camera/image_raw', odom='/base/odom', scan='/lidar', cmd_vel='/base/cmd_vel')
+    names = {topic: f'/mine/{argument.name}' for topic, argument in TOPICS.items()}
+    base(names)
     with Launched(workspace, launch_file(workspace, 'bringup'), patient, 'use_sim_time:=true',
-                  'image:=/camera/image_raw', 'odom:=/base/odom', 'scan:=/lidar',
-                  'cmd_vel:=/base/cmd_vel', 'use_panel:=true', f'panel_port:={free_port()}',
-                  'use_joystick:=true', 'joystick_device:=joy', 'use_recorder:=true',
+                  *(f'{argument.name}:={names[topic]}' for topic, argument in TOPICS.items()),
+                  'use_panel:=true', f'panel_port:={free_port()}', 'use_joystick:=true',
+                  'joystick_device:=joy', 'use_recorder:=true',
                   f'record_folder:={tmp_path / "bags"}') as launched:
-        robot = Robot(launched, probe, odom='base/odom', cmd_vel='base/cmd_vel')
+        robot = Robot(launched, probe, names=names)
         robot.wait_for('controller', 'guardrail', 'panel', 'joystick', 'recorder')
         robot.go_to(2.0, 0.0)
+        for node in 'controller', 'guardrail', 'panel', 'joystick', 'recorder':
+            assert {topic for topic in robot.topics_of(node)
+                    if not topic.startswith('/mine/')} <= EVERY_NODES, node
         stop(launched, 5, robot)
 
 
@@ -203,7 +230,7 @@ def test_an_argument_wins_wherever_the_file_has_the_parameter(workspace, probe, 
     with Launched(workspace, launch_file(workspace, 'bringup'), 'namespace:=robot',
                   f'params_file:={mine}', 'cmd_vel:=base/cmd_vel', 'autostart:=false',
                   'enable_stamped_cmd_vel:=false') as launched:
-        robot = Robot(launched, probe, '/robot', cmd_vel='base/cmd_vel', kind=Twist)
+        robot = Robot(launched, probe, '/robot', {'cmd_vel': '/robot/base/cmd_vel'}, Twist)
         robot.wait_for('controller', 'guardrail')
         launched.press_ctrl_c(lambda: probe.spin(0.05))
         launched.assert_all_ended_well(2)
@@ -236,21 +263,23 @@ def test_what_is_recorded_by_hand_can_be_learned_from(workspace, probe, base, wm
         assert 'controller' not in robot.nodes()
         pad = robot.drive_by_pad(1.0)
         stop(launched, 4, robot, meanwhile=lambda: robot.hold_stick(pad, 0.8, DEADMAN))
-    report, data = wm(*sorted((tmp_path / 'drives').glob('drive*')))
-    assert report and data.attributes['rate_hz'] > 0
+    drive, = (tmp_path / 'drives').glob('*-drive')
+    report, data = wm(drive)
+    assert report['steps'] == data.n_steps > 3
+    assert data.action[:, 0].max() > 0.05
 
 
 def test_two_robots_in_one_graph_do_not_hear_each_other(
-        workspace, probe, patient, tmp_path):
+        workspace, probe, patient, light, tmp_path):
     both = tmp_path / 'both_launch.py'
     both.write_text(BOTH)
-    with Launched(workspace, both, patient) as launched:
+    with Launched(workspace, both, patient, light) as launched:
         red, blue = Robot(launched, probe, '/red'), Robot(launched, probe, '/blue')
         for robot in red, blue:
             robot.wait_for('controller', 'guardrail', 'simulator')
+        blue.be_ready()
         red.go_to(3.0, 0.0)
-        probe.spin(1.0)
-        assert blue.way() < 0.05 and not blue.drives()
+        assert blue.way() < 0.01 and set(blue.commands) == {(0.0, 0.0)}
         blue.go_to(3.0, 0.0)
         red.until(lambda: red.drives() and blue.drives(), 'both to drive')
         stop(launched, 6, red, blue)
