@@ -14,6 +14,7 @@ from typing import Any
 
 from wm_controller.resources import dds_environment, find_config, share_directory
 
+END_S = '15'  # after Ctrl-C: a recorder completes its bag, a controller what it is loading
 BOOLEANS = ('true', 'false', 'True', 'False')
 
 
@@ -176,6 +177,7 @@ def our_node(context: Any, name: str, *parameters: Any, **options: Any) -> Any:
     return Node(
         package='wm_controller', executable=f'{name}_node', name=name,
         namespace=LaunchConfiguration('namespace'), output='screen', respawn_delay=1.0,
+        sigterm_timeout=END_S,
         arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')],
         remappings=remappings(),
         parameters=[each for each in (*parameters, given(context, name)) if each], **options)
