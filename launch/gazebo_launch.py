@@ -1,7 +1,7 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
 """
-The whole graph with Gazebo: world, robot, bridge, controller, guardrail.
+The whole graph with Gazebo: world, robot, bridge and bringup_launch.py, with its arguments.
 
 ros2 launch wm_controller gazebo_launch.py headless:=false
 
@@ -9,50 +9,31 @@ Needs ros_gz (apt: ros-$ROS_DISTRO-ros-gz). Gazebo keeps the last command for ev
 robot is the guardrail, which publishes always.
 """
 
-from pathlib import Path
-
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    SetEnvironmentVariable,
-)
-from launch.conditions import IfCondition
+from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import IfElseSubstitution, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from wm_controller.resources import dds_environment, find_config, share_directory
+from wm_controller.nodes.launching import Argument, bringup, changed, declare, remappings
+from wm_controller.resources import find_config, share_directory
 
-BRINGUP = Path(__file__).with_name('bringup_launch.py')
-SHARE = share_directory()
-
-PASSED_ON = (
-    ('namespace', '', 'Namespace of the nodes and of their relative topics'),
-    ('params_file', str(find_config('gazebo')), 'Parameters of controller and guardrail'),
-    ('autostart', '', 'Configure and activate the controller at once'),
-    ('use_respawn', 'false', 'Start a node again when it dies'),
-    ('log_level', 'info', 'debug, info, warn, error or fatal'),
-    ('model', '', 'World model: a file, or the name of a shipped one'),
-    ('enable_stamped_cmd_vel', 'true', 'cmd_vel as TwistStamped (true) or Twist (false)'),
-    ('use_sim_time', 'true', 'Take time from /clock, which Gazebo publishes'),
-)
+WORLDS = share_directory() / 'worlds'
 SIMULATION = (
-    ('world', str(SHARE / 'worlds' / 'indoor.sdf'), 'World file'),
-    ('robot', str(SHARE / 'worlds' / 'robot.sdf'), 'Robot model file'),
-    ('bridge_file', str(find_config('gazebo_bridge')), 'Topics between ROS and Gazebo'),
-    ('x_pose', '-1.75', 'Start of the robot in the world, m'),
-    ('y_pose', '0.85', 'Start of the robot in the world, m'),
-    ('yaw', '0.0', 'Start of the robot in the world, rad'),
-    ('headless', 'true', 'Without a window; cameras are rendered off the screen'),
+    Argument('world', str(WORLDS / 'indoor.sdf'), 'World file'),
+    Argument('robot', str(WORLDS / 'robot.sdf'), 'Robot model file'),
+    Argument('bridge_file', str(find_config('gazebo_bridge')), 'Topics between ROS and Gazebo'),
+    Argument('x_pose', '-1.75', 'Start of the robot in the world, m', float),
+    Argument('y_pose', '0.85', 'Start of the robot in the world, m', float),
+    Argument('yaw', '0.0', 'Start of the robot in the world, rad', float),
+    Argument('headless', 'true', 'Without a window; cameras are rendered off the screen', bool),
 )
 
 
 def generate_launch_description():
-    """Describe arguments, environment, Gazebo, the bridge and the included bringup."""
-    use_sim_time = ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)
+    """Describe arguments, Gazebo, the bridge and the included bringup."""
     gazebo = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(
             PathJoinSubstitution([FindPackageShare('ros_gz_sim'), 'launch', 'gz_sim.launch.py'])),
@@ -84,31 +65,21 @@ def generate_launch_description():
         namespace=LaunchConfiguration('namespace'),
         output='screen',
         arguments=[['cmd_vel@', twist, ']gz.msgs.Twist']],
-        parameters=[{'config_file': LaunchConfiguration('bridge_file'),
-                     'use_sim_time': use_sim_time}],
-        remappings=[('/tf', 'tf')],
-    )
-    bringup = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(BRINGUP)),
-        launch_arguments=[(name, LaunchConfiguration(name)) for name, _, _ in PASSED_ON],
-    )
-    rviz = Node(
-        package='rviz2',
-        executable='rviz2',
-        namespace=LaunchConfiguration('namespace'),
-        arguments=['-d', str(SHARE / 'config' / 'view.rviz')],
-        parameters=[{'use_sim_time': use_sim_time}],
-        remappings=[('/tf', 'tf'), ('/tf_static', 'tf_static')],
-        condition=IfCondition(LaunchConfiguration('use_rviz')),
+        parameters=[{
+            'config_file': LaunchConfiguration('bridge_file'),
+            'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
+        }],
+        remappings=remappings(),
     )
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=meaning)
-          for name, default, meaning in (*PASSED_ON, *SIMULATION)),
-        DeclareLaunchArgument('use_rviz', default_value='false', description='Start RViz'),
-        *(SetEnvironmentVariable(name, value) for name, value in dds_environment().items()),
+        *declare(
+            *SIMULATION,
+            changed('params_file', str(find_config('gazebo'))),
+            changed('enable_stamped_cmd_vel', 'true'),
+            changed('use_sim_time', 'true'),
+        ),
+        bringup(),
         gazebo,
         spawn,
         bridge,
-        bringup,
-        rviz,
     ])

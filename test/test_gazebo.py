@@ -16,6 +16,7 @@ import yaml
 from wm_controller.simulation import sdf
 from wm_controller.simulation.rooms import make_room
 from wm_controller.simulation.shapes import Footprints, Solid
+from wm_controller.simulation.simulator import LASER_BEAMS, LASER_HEIGHT, LASER_RANGE
 from wm_controller.simulation.specs import CameraSpec, RobotSpec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,25 +69,44 @@ def test_the_real_parser_finds_nothing_wrong(name, tmp_path):
     assert 'Error' not in done.stderr and 'Warning' not in done.stderr, done.stderr
 
 
-def collision_solids(world):
-    """Solids of walls and furniture, read back from the world's collisions."""
-    for model in world.iter('model'):
-        if model.get('name') not in ('walls', 'furniture'):
-            continue
-        for collision in model.iter('collision'):
-            x, y, z, roll, pitch, yaw = map(float, collision.findtext('pose').split())
-            assert roll == pitch == 0
-            if (cylinder := collision.find('geometry/cylinder')) is not None:
-                radius = float(cylinder.findtext('radius'))
-                half = float(cylinder.findtext('length')) / 2
-                yield Solid('cylinder', x, y, z, radius, radius, half, yaw)
-            else:
-                size = np.array(collision.findtext('geometry/box/size').split(), float) / 2
-                yield Solid('box', x, y, z, *size, yaw)
+def solids_of(link, tag):
+    """What is bumped into (collision) or seen (visual) of a link, as solids of the simulator."""
+    for element in link.iter(tag):
+        x, y, z, roll, pitch, yaw = map(float, element.findtext('pose').split())
+        assert roll == pitch == 0
+        if (cylinder := element.find('geometry/cylinder')) is not None:
+            radius = float(cylinder.findtext('radius'))
+            half = float(cylinder.findtext('length')) / 2
+            yield Solid('cylinder', x, y, z, radius, radius, half, yaw)
+        elif (size := element.findtext('geometry/box/size')) is not None:
+            yield Solid('box', x, y, z, *(np.array(size.split(), float) / 2), yaw)
+
+
+def numbers_of(solid):
+    return (solid.x, solid.y, solid.z, solid.hx, solid.hy, solid.hz,
+            math.cos(solid.yaw), math.sin(solid.yaw))
+
+
+@pytest.mark.parametrize('tag', ['collision', 'visual'])
+@pytest.mark.parametrize('seed, family', [(sdf.ROOM_SEED, sdf.ROOM_FAMILY), (2, 'training')])
+def test_gazebo_has_every_solid_of_the_simulator_where_it_is(seed, family, tag):
+    room = make_room(seed, family, sdf.ROOM_PEOPLE)
+    world = ElementTree.fromstring(sdf.world_sdf(room).split('\n', 1)[1])
+    models = {model.get('name'): model for model in world.iter('model')}
+    for group in ('walls', 'furniture'):
+        there = list(solids_of(models[group], tag))
+        here = list(getattr(room, group))
+        assert [solid.shape for solid in there] == [solid.shape for solid in here]
+        assert np.allclose([numbers_of(solid) for solid in there],
+                           [numbers_of(solid) for solid in here], atol=1e-3)
+    floor, = solids_of(models['floor'], tag)
+    assert floor.z + floor.hz == pytest.approx(0.0)
 
 
 def test_what_blocks_in_gazebo_is_what_blocks_in_the_simulator(room):
-    solids = list(collision_solids(root_of('indoor.sdf')))
+    models = {model.get('name'): model for model in root_of('indoor.sdf').iter('model')}
+    solids = [solid for group in ('walls', 'furniture')
+              for solid in solids_of(models[group], 'collision')]
     assert len(solids) == len(room.solids)
     x0, y0, x1, y1 = room.bounds
     places = np.random.default_rng(0).uniform((x0, y0), (x1, y1), (500, 2))
@@ -110,7 +130,7 @@ def test_plugins_have_the_names_that_gazebo_loads():
     assert next(root_of('indoor.sdf').iter('render_engine')).text == 'ogre2'
 
 
-def test_the_robot_has_the_camera_and_the_limits_of_the_simulated_one():
+def test_the_robot_has_the_body_the_sensors_and_the_limits_of_the_simulated_one():
     robot, camera = RobotSpec(), CameraSpec()
     model = root_of('robot.sdf')
     drive = next(p for p in model.iter('plugin') if 'diff-drive' in p.get('filename'))
@@ -125,6 +145,15 @@ def test_the_robot_has_the_camera_and_the_limits_of_the_simulated_one():
     assert int(seen.findtext('camera/image/width')) == camera.width == 320
     assert int(seen.findtext('camera/image/height')) == camera.height == 240
     assert float(seen.findtext('update_rate')) == 10.0
+    assert tuple(map(float, seen.findtext('pose').split())) == pytest.approx(
+        (camera.x, 0.0, camera.z, 0.0, camera.pitch, 0.0))
+    laser = next(s for s in model.iter('sensor') if s.get('type') == 'gpu_lidar')
+    assert float(laser.findtext('pose').split()[2]) == pytest.approx(LASER_HEIGHT)
+    assert int(laser.findtext('.//samples')) == LASER_BEAMS
+    assert float(laser.findtext('lidar/range/max')) == pytest.approx(LASER_RANGE)
+    body, = solids_of(next(model.iter('link')), 'visual')
+    assert (body.shape, body.hx) == ('cylinder', pytest.approx(robot.radius))
+    assert body.z + body.hz < LASER_HEIGHT, 'in the way of the laser'
     assert float(next(model.iter('mass')).text) + 0.6 == pytest.approx(robot.mass)
 
 
