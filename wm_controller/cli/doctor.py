@@ -11,6 +11,7 @@ import typer
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
+LISTEN_S = 60.0
 COLOURS = {'fix': 'bold red', 'warn': 'yellow', 'not seen': 'dim', 'ok': 'green'}
 
 
@@ -18,8 +19,9 @@ COLOURS = {'fix': 'bold red', 'warn': 'yellow', 'not seen': 'dim', 'ok': 'green'
 def doctor(
     bag: Path | None = typer.Argument(
         None, metavar='[BAG]', help='A recording to examine, instead of what runs now.'),
-    seconds: float = typer.Option(
-        60.0, help='How long to listen; of a bag, how much of it (0: all).', min=0.0),
+    seconds: float | None = typer.Option(
+        None, help='How long to listen, 60 if not said; of a bag, how much of it, else all.',
+        min=1.0),
     namespace: str = typer.Option('', help='Namespace of the robot.'),
     image: str = typer.Option(None, help="Camera topic; found if not named; '': none."),
     odom: str = typer.Option(None, help='Odometry topic; likewise, as are the others.'),
@@ -53,9 +55,9 @@ def doctor(
         if drive:
             raise InputError('--drive is for a robot, not for a bag')
         with progress(f'reading {bag.name}') as advance:
-            record = read_bag(bag, topics, seconds or None, advance)
+            record = read_bag(bag, topics, seconds, advance)
     else:
-        record = _listened(topics, namespace, seconds, drive, yes)
+        record = _listened(topics, namespace, seconds or LISTEN_S, drive, yes)
     findings = examine(record, expected)
     report = {'source': str(bag) if bag is not None else 'live', 'params_file': expected.source,
               'topics': {role: stream.topic for role, stream in record.streams.items()},
@@ -68,8 +70,6 @@ def doctor(
 
 def _listened(topics: Mapping[str, str | None], namespace: str, seconds: float, drive: bool,
               yes: bool) -> Any:
-    if seconds <= 0:
-        raise InputError('--seconds must be over 0 to listen')
     try:
         from wm_controller.nodes.doctor import listen
     except ImportError as error:

@@ -12,7 +12,7 @@ from wm_controller.data.lag import estimate_lag, Lag, MIN_CORRELATION
 from wm_controller.doctor.expected import Expected
 from wm_controller.doctor.finding import Finding, FIX, NOT_SEEN, OK, WARN
 from wm_controller.doctor.fit import gain_of
-from wm_controller.doctor.motion import Motion, turn_rate
+from wm_controller.doctor.motion import Motion, Rate, turn_rate
 from wm_controller.doctor.record import Frame, Record
 
 Floats = NDArray[np.float64]
@@ -23,6 +23,8 @@ FROZEN_CHANGE = 0.3  # grey levels
 FROZEN_SHARE, DOUBLE_SHARE = 0.8, 0.2
 LAG_WARN_S, LAG_FIX_S = 0.1, 0.2
 VIEW_OFF = 0.25  # of the angle
+LEAST_SHIFT, LEAST_VOTES = 0.004, 60  # picture widths; frames
+ALIKE, VOTE_SIGMAS, VOTE_LEAD = 4.0, 4.0, 0.4  # so many neighbours count as one
 SPOT_M_S, SPOT_RATE = 0.03, 0.2  # turning on the spot, where nearness plays no part
 
 
@@ -100,9 +102,26 @@ def look_of(record: Record, motion: Motion | None) -> Look:
     best = int(found[1].correlation > found[0].correlation)
     lag = found[best]
     if lag.correlation < MIN_CORRELATION:
-        return Look(lag, 0, by, reason=lag.reason)
+        return Look(lag, _vote(start, stop, shift, rate), by, reason=lag.reason)
     return Look(lag, 1 - 2 * best, by, _view(start, stop, shift, lag.lag_s, motion),
                 lag.reason)
+
+
+def _vote(start: Floats, stop: Floats, shift: Floats, rate: Rate) -> int:
+    """
+    Direction of the picture by how many frames agree with the turning, whatever their shifts.
+
+    Before walls without texture the shifts are wild, and say little of the lag; most of their
+    signs are right. 0: they do not tell.
+    """
+    turning = rate(start, stop)
+    with np.errstate(invalid='ignore'):
+        clear = (np.abs(turning) > SPOT_RATE) & (np.abs(shift) > LEAST_SHIFT)
+    if clear.sum() < LEAST_VOTES:
+        return 0
+    lead = float(np.sign(turning[clear] * shift[clear]).mean())
+    sure = abs(lead) * np.sqrt(clear.sum() / ALIKE) > VOTE_SIGMAS and abs(lead) > VOTE_LEAD
+    return int(np.sign(lead)) if sure else 0
 
 
 def _view(start: Floats, stop: Floats, shift: Floats, lag_s: float,
@@ -125,7 +144,7 @@ def _view(start: Floats, stop: Floats, shift: Floats, lag_s: float,
 def look_findings(look: Look, record: Record, expected: Expected) -> Iterator[Finding]:
     """Judge lag and field of view; whether it turns the right way is in `sign_checks`."""
     lag = look.lag
-    if not look.sign:
+    if not lag.correlation >= MIN_CORRELATION:
         yield Finding('image_lag', NOT_SEEN, look.reason, 'turn to and fro for half a minute '
                       'before something with texture')
         return

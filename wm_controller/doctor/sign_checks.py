@@ -50,11 +50,8 @@ def _judge(check: str, signs: Mapping[str, int], against: str, advice: Mapping[s
         return
     agree = [name for name, sign in known.items() if sign > 0]
     differ = [name for name, sign in known.items() if sign < 0]
-    seen = '; '.join(text for text, names in (
-        (f'{" and ".join(agree)} agree{"s" * (len(agree) == 1)} with {against}', agree),
-        (f'{" and ".join(differ)} contradict{"s" * (len(differ) == 1)} it'
-         if agree else f'{" and ".join(differ)} contradict{"s" * (len(differ) == 1)} {against}',
-         differ)) if names)
+    seen = '; '.join(f'{text}: {" and ".join(names)}' for text, names in (
+        (f'with {against}', agree), (f'against {"it" if agree else against}', differ)) if names)
     figures = {'agree': agree, 'differ': differ}
     if not differ:
         yield Finding(check, OK, seen, figures=figures)
