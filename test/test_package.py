@@ -60,6 +60,7 @@ BELOW = {
     'teleop': {'safety'},
     'panel': {'safety'},
     'data': {'safety', 'simulation'},
+    'doctor': {'safety', 'data'},
     'memory': {'safety', 'data'},
     'world_model': {'safety', 'data'},
     'planning': {'safety', 'data', 'memory', 'world_model'},

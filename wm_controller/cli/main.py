@@ -26,6 +26,7 @@ ORDER = (
     'bench',
     'benchmark',
     'export',
+    'doctor',
     'faults',
 )
 

@@ -27,6 +27,7 @@ from sensor_msgs.msg import Image, LaserScan
 from wm_controller.nodes import qos, runtime
 from wm_controller.nodes.conversions import seconds, to_stamp
 from wm_controller.nodes.images import to_image
+from wm_controller.nodes.miswired import MISWIRED
 
 LATE_S = 0.6  # steady seconds that a late image is kept back
 APART_S = 0.04  # between two that are out of order
@@ -167,9 +168,11 @@ MISBEHAVIOURS: dict[str, tuple[str, Misbehaviour]] = {
     'clock_jumping': ('clock', _clock_jumping),
     'clock_stopped': ('clock', _lost),
 }
+ALL: dict[str, tuple[str, Misbehaviour]] = {**MISBEHAVIOURS, **MISWIRED}
 NONE = 'none'
 SPECS = (
-    runtime.Spec('fault', NONE, 'What to do to the messages', choices=(NONE, *MISBEHAVIOURS)),
+    runtime.Spec('fault', NONE, 'What to do to the messages', choices=(
+        NONE, *MISBEHAVIOURS, *MISWIRED)),
 )
 
 
@@ -196,7 +199,7 @@ class FaultInjectorNode(Node):
 
     def _relay(self, name: str, kind: type) -> Callable[[bytes], None]:
         def pass_on(data: bytes) -> None:
-            topic, misbehave = MISBEHAVIOURS.get(self._fault, ('', None))
+            topic, misbehave = ALL.get(self._fault, ('', None))
             if topic != name or misbehave is None:
                 self._out[name].publish(data)
                 return
