@@ -83,10 +83,11 @@ class Launched:
                 stderr=subprocess.STDOUT, start_new_session=True)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, failure, *_):
         self._signal(signal.SIGKILL)
         self._process.wait(timeout=END_S)
-        print(self.output)  # pytest shows it of a test that fails
+        if failure:  # then pytest shows it
+            print(self.output)
 
     @property
     def output(self):
