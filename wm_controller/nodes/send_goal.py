@@ -19,6 +19,8 @@ from rclpy.node import Node
 from wm_controller.nodes import qos
 
 ENDS = ('reached', 'lost', 'unreachable', 'fault')
+# What the status says before it listens, when panel and recorder may hear goals already.
+NOT_YET = ('unconfigured', 'configuring', 'inactive', 'activating')
 CONTROLLER_TIMEOUT_S = 40.0  # loading a model included
 
 
@@ -27,7 +29,7 @@ class GoalSender(Node):
 
     def __init__(self) -> None:
         super().__init__('goal_sender')
-        self.state, self._controller = '', ''
+        self.state, self._active = '', False
         self._publisher = self.create_publisher(PoseStamped, 'goal_pose', qos.COMMAND)
         self.create_subscription(
             DiagnosticStatus, 'controller/status', self._on_status, qos.STATUS
@@ -35,22 +37,17 @@ class GoalSender(Node):
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self.state = {pair.key: pair.value for pair in message.values}.get('state', '')
-        self._controller = message.name.split(':')[0]
+        self._active = message.message not in NOT_YET
 
     def wait_until_listening(self, timeout_s: float) -> bool:
         """Wait for a controller that takes goals; say whether there is one."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             rclpy.spin_once(self, timeout_sec=0.1)
-            if self.state in ('idle', *ENDS[:3]) and self._listens():
+            if self._active and self.state in ('idle', *ENDS[:3]) and (
+                    self._publisher.get_subscription_count()):
                 return True
         return False
-
-    def _listens(self) -> bool:
-        """Whether the controller itself has subscribed: panel and recorder hear goals, too."""
-        listeners = self.get_subscriptions_info_by_topic(self._publisher.topic_name)
-        return self._controller in {
-            f'{each.node_namespace.rstrip("/")}/{each.node_name}' for each in listeners}
 
     def send(self, x: float, y: float, frame: str) -> None:
         """Publish the goal: metres in the frame, any heading."""
