@@ -107,7 +107,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         shared('launch', '*_launch.py'),
-        shared('config', '*.yaml', '*.xml', '*.rviz'),
+        shared('config', '*.yaml', '*.xml', '*.rviz', '*.json'),
         shared('config/sros2', '*.xml'),
         shared('worlds', '*.sdf'),
         shared('models', '*.safetensors'),
