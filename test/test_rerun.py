@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`--rerun`: the log of a drive, read back from its file as the viewer reads it."""
 
-from collections import defaultdict
 from dataclasses import replace
 import json
 import sys
@@ -12,6 +11,7 @@ import pytest
 
 from drives import floor, make_episode
 from learned import with_decoder
+from rerun_reading import read_log
 from test_field_report import FieldBag
 from wm_controller.cli.main import run as wm
 from wm_controller.evaluation.detail import Detail
@@ -28,30 +28,6 @@ NOWHERE = np.zeros((0, 2), np.float32)
 @pytest.fixture
 def needs_rerun():
     pytest.importorskip('rerun', reason='extra rerun')
-
-
-def read(path, timeline):
-    """Return {entity: (times s (N,), [value of each row])} of a log, and what is there always."""
-    from rerun.chunk import RrdReader
-
-    rows, static = defaultdict(list), set()
-    for chunk in RrdReader(str(path)).stream():
-        name = str(chunk.entity_path)
-        if chunk.is_static:
-            static.add(name)
-            continue
-        assert chunk.timeline_names == [timeline], name
-        batch = chunk.to_record_batch()
-        times = 1e-9 * batch[timeline].to_numpy(zero_copy_only=False).astype(np.int64)
-        main = next(n for n in batch.schema.names if n.split(':')[-1] in (
-            'scalars', 'strips', 'positions', 'blob', 'translation', 'text'))
-        rows[name] += zip(times, batch[main].to_pylist())
-    found = {}
-    for name, pairs in rows.items():
-        times = np.array([t for t, _ in pairs])
-        assert (np.diff(times) >= 0).all(), f'{name} goes back in time'
-        found[name] = times, [value for _, value in pairs]
-    return found, static
 
 
 def detailed():
@@ -78,7 +54,7 @@ def test_a_log_holds_what_was_seen_thought_and_done(needs_rerun, tmp_path):
     episode = detailed()
     trace, count = episode.trace, len(episode.trace.t)
     log_episode(tmp_path / 'drive.rrd', episode, floor())
-    found, static = read(tmp_path / 'drive.rrd', 'sim_time')
+    found, static = read_log(tmp_path / 'drive.rrd', 'sim_time')
     rows = {name: len(times) for name, (times, _) in found.items()}
     assert rows.pop('/guardrail/reasons') < count  # when they change
     assert rows == {
@@ -112,7 +88,7 @@ def test_a_drive_is_logged_as_the_simulator_and_the_planner_have_it(needs_rerun,
     kept = run_episode(task, policy_factory(job, settings), lambda: make_guard(settings),
                        planner='flat', settings=settings, keep=Keep.everything())
     log_episode(tmp_path / 'drive.rrd', kept)
-    found, _ = read(tmp_path / 'drive.rrd', 'sim_time')
+    found, _ = read_log(tmp_path / 'drive.rrd', 'sim_time')
     assert {'/camera/imagined', '/world/plan/candidates', '/surprise'} <= set(found)
     for name in ('/world/scan', '/camera/image', '/speed/measured'):
         assert 19 <= len(found[name][0]) <= 21, name
@@ -128,7 +104,7 @@ def test_wm_evaluate_writes_a_log_of_the_first_drives(needs_rerun, tmp_path, cap
     summary = json.loads(capsys.readouterr()[0])
     assert summary['rerun'] == ['drive_000.rrd']
     folder, = tmp_path.iterdir()
-    found, static = read(folder / 'drive_000.rrd', 'sim_time')
+    found, static = read_log(folder / 'drive_000.rrd', 'sim_time')
     assert {'/world/scan', '/camera/image', '/speed/measured', '/world/robot'} <= set(found)
     assert '/world/walls' in static
 
@@ -140,7 +116,7 @@ def test_wm_report_logs_what_a_bag_holds(needs_rerun, tmp_path, capsys):
     summary = json.loads(capsys.readouterr()[0])
     assert summary['rerun'] == ['drive_000.rrd']
     folder, = (tmp_path / 'runs').iterdir()
-    found, static = read(folder / 'drive_000.rrd', 'bag_time')
+    found, static = read_log(folder / 'drive_000.rrd', 'bag_time')
     speed = np.ravel(found['/speed/measured'][1])
     assert speed.max() == pytest.approx(0.5) and speed.min() == 0.0
     assert [text[0].split(':')[0] for text in found['/guardrail/reasons'][1]][0] == 'auto'
@@ -157,3 +133,28 @@ def test_without_the_package_one_line_says_how_to_get_it(tmp_path, capsys, monke
         error = capsys.readouterr()[1]
         assert error.count('\n') == 1 and "pip install -c constraints.txt 'wm_contr" in error
     assert not list(tmp_path.iterdir())
+
+
+def test_the_demo_reads_back_what_the_memory_topic_says():
+    pytest.importorskip('rclpy')
+    from visualization_msgs.msg import MarkerArray
+
+    from wm_controller.nodes.demo_detail import read_outline
+    from wm_controller.nodes.memory_outlet import MemoryOutlet
+    from wm_controller.planning.outline import Outline
+
+    class Node:
+        def create_lifecycle_publisher(self, *_):
+            return None
+
+    known = Outline(
+        places=np.array([[0.0, 0.1], [1.0, 0.0], [1.0, 1.0]]), ways=np.array([[0, 1], [1, 2]]),
+        blocked=np.array([False, True]), route=np.array([0, 1, 2]),
+        frontiers=np.array([[3.0, 3.0]]), target=np.array([3.0, 3.0]))
+    markers = MarkerArray(markers=list(MemoryOutlet(Node())._markers(known, 1.0, np.zeros(3))))
+    found = read_outline(markers)
+    for name in ('places', 'ways', 'blocked', 'route', 'frontiers', 'target'):
+        assert np.array_equal(getattr(found, name), getattr(known, name)), name
+    nothing = read_outline(MarkerArray(markers=list(
+        MemoryOutlet(Node())._markers(Outline(), 1.0, np.zeros(3)))))
+    assert nothing.target is None and not len(nothing.places) and not len(nothing.ways)
