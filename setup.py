@@ -64,6 +64,8 @@ EXTRAS = {
     # The operator's web panel, and a joystick where there is no joy_node of ROS.
     'panel': ['nicegui>=2.0'],
     'joystick': ['pygame>=2.1'],
+    # Logs of drives for the Rerun viewer, `--rerun`; the viewer itself comes with it.
+    'rerun': ['rerun-sdk>=0.36'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
     'test': [
@@ -107,7 +109,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         shared('launch', '*_launch.py'),
-        shared('config', '*.yaml', '*.xml', '*.rviz'),
+        shared('config', '*.yaml', '*.xml', '*.rviz', '*.json'),
         shared('config/sros2', '*.xml'),
         shared('worlds', '*.sdf'),
         shared('models', '*.safetensors'),

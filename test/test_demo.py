@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wm demo` over real processes, and what it is made of."""
 
+import importlib.util
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import psutil
 import pytest
 
 from drives import small_bundle
+from rerun_reading import read_log
 
 pytest.importorskip('rclpy')
 
@@ -141,7 +143,8 @@ def descendants(process):
 
 @pytest.mark.slow
 def test_the_demo_drives_over_real_processes_and_reports(tmp_path):
-    process = start_demo(tmp_path, '--goals', '2', '--timeout', '4', '--json')
+    logged = ['--rerun'] if importlib.util.find_spec('rerun') else []  # the extra `rerun`
+    process = start_demo(tmp_path, '--goals', '2', '--timeout', '4', '--json', *logged)
     out, err = process.communicate(timeout=240)
     # An untrained model reaches nothing: a negative result, and a whole report.
     assert process.returncode in (0, 1), err
@@ -157,7 +160,13 @@ def test_the_demo_drives_over_real_processes_and_reports(tmp_path):
         'report.html',
         'drive.mp4',
         'logs',
+        *(['drive_000.rrd', 'drive_001.rrd'] if logged else []),
     }
+    if logged:
+        found, static = read_log(directory / 'drive_001.rrd', 'sim_time')
+        assert {'/camera/image', '/world/scan', '/world/robot', '/speed/admitted',
+                '/speed/measured', '/plan_ms', '/world/memory/places'} <= set(found)
+        assert '/world/walls' in static
 
 
 @pytest.mark.slow

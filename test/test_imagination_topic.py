@@ -15,9 +15,9 @@ from controller_rig import PICTURE, Rig
 from learned import with_decoder
 from ros_probe import pose_goal
 from wm_controller.nodes.images import read_image
-from wm_controller.nodes.imagination_outlet import draw_strip, ImaginationOutlet, shown_steps
+from wm_controller.nodes.imagination_outlet import draw_strip, ImaginationOutlet
 from wm_controller.planning.contract import Imagined, Observation, Plan, PoseGoal
-from wm_controller.planning.film import Film
+from wm_controller.planning.film import Film, shown_steps
 from wm_controller.planning.pilot import Pilot
 from wm_controller.world_model.bundle import load_bundle
 

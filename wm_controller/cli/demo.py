@@ -45,6 +45,10 @@ def demo(
     ),
     out: Path = typer.Option(Path('runs'), help='Folder that the run folder is made in.'),
     video: bool = typer.Option(True, '--video/--no-video', help='Film the drives.'),
+    rerun: bool = typer.Option(
+        False, '--rerun', help='Log each drive for the Rerun viewer: drive_000.rrd and on, in the '
+        'run folder. Opens no window.'
+    ),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as JSON.'),
 ) -> None:
     """
@@ -60,14 +64,17 @@ def demo(
             "'wm_controller[ros]'"
         ) from None
     from wm_controller.evaluation.processes import NodeDied
+    from wm_controller.evaluation.rerun_log import require_rerun
     from wm_controller.evaluation.runner import check_pilot
     from wm_controller.resources import find_model
 
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop is our Ctrl-C
     check_pilot(planner)
+    if rerun:
+        require_rerun()
     plan = _prepare(find_model(model), goals, room_seed, family, people)
     plan = replace(plan, planner=planner, speed_factor=speed_factor, timeout_s=timeout,
-                   allow_ungated=allow_ungated)
+                   allow_ungated=allow_ungated, rerun=rerun)
     try:
         summary, directory = _drive_all(plan, out, video, as_json, connect, disconnect)
     except NodeDied as death:
@@ -96,6 +103,7 @@ class _Preparation:
     speed_factor: float = 1.0
     timeout_s: float | None = None
     allow_ungated: bool = False
+    rerun: bool = False  # log each drive
 
 
 def _prepare(
@@ -155,6 +163,7 @@ def _drive_all(
     """Start the graph, drive to every goal, stop the graph, write the report."""
     from wm_controller.evaluation.processes import Graph, ros_environment
     from wm_controller.evaluation.report import run_directory
+    from wm_controller.evaluation.study import write_logs
 
     directory = run_directory(out, 'demo')
     environment = ros_environment()
@@ -165,7 +174,7 @@ def _drive_all(
     began = time.monotonic()
     with Graph(_nodes(plan), directory / 'logs', environment) as graph:
         try:
-            client = connect(plan.start, plan.speed_factor, graph.check)
+            client = connect(plan.start, plan.speed_factor, graph.check, plan.rerun)
             with progress('starting simulator, controller and guardrail'):
                 client.wait_until_ready(READY_S)
             _say(
@@ -185,6 +194,8 @@ def _drive_all(
             disconnect(client)
     summary = _summary(plan, episodes, model, memory)
     with progress('writing the report'):
+        if plan.rerun:
+            summary['rerun'] = write_logs(directory, episodes)
         _write(plan, directory, summary, episodes, video)
     if screen is not None:
         screen.print(_table(episodes))
@@ -201,7 +212,8 @@ def _drive_one(plan: _Preparation, client: Any, graph: Any, index: int, video: b
     rng = np.random.default_rng([seed, index])
     task = next_goal(plan.room, rng, plan.spec, client.pose, index, seed)
     task = replace(task, timeout_s=plan.timeout_s or task.timeout_s)
-    recorder = DriveRecorder(task, Keep.film() if video else Keep())
+    keep = Keep.everything() if plan.rerun else Keep.film() if video else Keep()
+    recorder = DriveRecorder(task, keep)
     before = graph.cpu_seconds() + time.process_time()
     duration_s, state = client.drive(task, recorder)
     cpu_s = graph.cpu_seconds() + time.process_time() - before

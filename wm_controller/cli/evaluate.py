@@ -80,6 +80,10 @@ def evaluate(
         f'{", ".join(PARTS)}; may be repeated.'
     ),
     video: bool = typer.Option(False, '--video/--no-video', help='Film the first drives.'),
+    rerun: bool = typer.Option(
+        False, '--rerun', help='Log the first drives for the Rerun viewer: drive_000.rrd and on, '
+        'in the run folder. Opens no window.'
+    ),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as JSON.'),
 ) -> None:
     """
@@ -109,6 +113,7 @@ def evaluate(
         with_oracle=with_oracle,
         floors=floors,
         video=video,
+        rerun=rerun,
         workers=workers or available_cores(),
         out=out,
         record=record,
@@ -161,6 +166,9 @@ def _table(summary: Mapping[str, Any]) -> Table:
     ]  # fmt: skip
     for name, row in summary.get('baselines', {}).items():
         rows.append((name, f'{100 * row["success_rate"]:.0f} %, SPL {row["spl"]:.2f}'))
+    if summary.get('rerun'):
+        rows.append(('rerun', f'{len(summary["rerun"])} drives: rerun '
+                     f'{Path(summary["report"]).parent}/*.rrd'))
     rows.append(('report', summary['report']))
     for row in rows:
         table.add_row(*row)

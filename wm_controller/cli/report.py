@@ -22,6 +22,9 @@ def report(
         None, help='Namespace of the robot, where the bag holds several.'),
     odom_topic: str = typer.Option(None, help='Odometry topic; found by type if not named.'),
     image_topic: str = typer.Option(None, help='Camera topic; found by type if not named.'),
+    rerun: bool = typer.Option(
+        False, '--rerun', help='Also log each drive for the Rerun viewer: drive_000.rrd and on, '
+        'in the run folder. Opens no window.'),
     as_json: bool = typer.Option(False, '--json', help='Print the summary as one JSON object.'),
 ) -> None:
     """Write the field report of drives: distance, interventions and why, what the camera saw.
@@ -34,7 +37,11 @@ def report(
     from wm_controller.evaluation.field_report import write_field_report
     from wm_controller.evaluation.field_tally import tally
     from wm_controller.evaluation.report import run_directory
+    from wm_controller.evaluation.rerun_field import log_drive
+    from wm_controller.evaluation.rerun_log import require_rerun
 
+    if rerun:
+        require_rerun()
     if output.exists() and not output.is_dir():
         raise InputError(f'{output}: is a file; name a folder with --output')
     named = Named(namespace, odom_topic, image_topic)
@@ -45,6 +52,12 @@ def report(
     drives, notes = order(drives)
     summary = plain(tally(drives, notes))
     directory = run_directory(output, 'field')
+    if rerun:
+        summary['rerun'] = []
+        for number, drive in enumerate(drives):
+            summary['rerun'].append(f'drive_{number:03d}.rrd')
+            with progress(f'logging {drive.path.name}'):
+                summary['notes'] += log_drive(directory / summary['rerun'][-1], drive)
     write_field_report(directory, drives, summary, command_line())
     emit({**summary, 'report': str(directory / 'report.html')}, as_json, _table)
 
@@ -94,6 +107,8 @@ def _rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
                      f'{figure(latency["p99"])} ms'))
     gaps = [f'{row["topic"]} {row["gaps"]}' for row in summary['topics'] if row['gaps']]
     rows.append(('gaps', ', '.join(gaps) or 'none'))
+    for name in summary.get('rerun', []):
+        rows.append(('rerun', str(Path(summary['report']).with_name(name))))
     return [*rows, ('report', summary['report'])]
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wm_controller.data.bags import Bag
+
 Transform = NDArray[np.float64]
 """(4, 4) homogeneous: takes points of the child frame to the parent frame, m."""
 
@@ -40,6 +42,14 @@ class StaticFrames:
             frame, step = self._parent[frame]
             result = step @ result
         return result
+
+
+def read_static_frames(bag: Bag) -> StaticFrames:
+    """Return the tree that a bag tells of: empty where it tells of none."""
+    frames = StaticFrames()
+    for _, message in bag.messages([t for t in ('/tf_static', 'tf_static') if t in bag.topics]):
+        frames.add(message.content.transforms)
+    return frames
 
 
 def planar(x_m: float, y_m: float, yaw_rad: float) -> Transform:

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from wm_controller.data.bags import Bag, Message
 from wm_controller.data.images import decode, UnreadableImage
 from wm_controller.data.lag import ShiftMeter
-from wm_controller.data.static_frames import describe, planar, StaticFrames, Transform, yaw_of
+from wm_controller.data.static_frames import (
+    describe,
+    planar,
+    read_static_frames,
+    StaticFrames,
+    Transform,
+    yaw_of,
+)
 from wm_controller.data.topics import camera_info_topic, Chosen
 from wm_controller.data.tracks import clearance
 from wm_controller.errors import InputError
@@ -66,7 +73,7 @@ def survey(bag: Bag, chosen: Chosen, bearings: Floats, scan_mount: Transform | N
            progress: Progress | None = None) -> Survey:
     """Read a bag once. `scan_mount`: laser to base_link, None: ask the bag's /tf_static."""
     result = Survey()
-    frames = _static_frames(bag) if chosen.scan and scan_mount is None else StaticFrames()
+    frames = read_static_frames(bag) if chosen.scan and scan_mount is None else StaticFrames()
     info = camera_info_topic(bag.topics, chosen.image)
     if info is not None:
         result.camera = next((message.content for _, message in bag.messages([info])), None)
@@ -135,13 +142,6 @@ def odometry_row(content: Any) -> list[float]:
     position, q = content.pose.pose.position, content.pose.pose.orientation
     twist = content.twist.twist
     return [position.x, position.y, yaw_of(q.x, q.y, q.z, q.w), twist.linear.x, twist.angular.z]
-
-
-def _static_frames(bag: Bag) -> StaticFrames:
-    frames = StaticFrames()
-    for _, message in bag.messages([t for t in ('/tf_static', 'tf_static') if t in bag.topics]):
-        frames.add(message.content.transforms)
-    return frames
 
 
 def _mount(result: Survey, frames: StaticFrames, frame: str) -> Transform:

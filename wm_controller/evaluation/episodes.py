@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 
+from wm_controller.evaluation.detail import Detail
 from wm_controller.evaluation.encoded import jpeg
 from wm_controller.evaluation.policy import Policy
 from wm_controller.evaluation.recorder import DriveRecorder, Keep
@@ -33,6 +34,7 @@ from wm_controller.planning.contract import (
     PoseGoal,
     RouteGoal,
 )
+from wm_controller.planning.film import shown_steps
 from wm_controller.planning.outline import outline
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.safety.guard import Guard
@@ -212,7 +214,7 @@ class _Loop:
         self._sees = getattr(policy, 'uses_camera', True)
         self._tell = getattr(policy, 'admitted', None)  # baselines do not ask
         self._no_image = np.zeros((settings.camera.height, settings.camera.width, 3), np.uint8)
-        self._wanted = (0.0, 0.0)
+        self._seen, self._wanted = self._no_image, (0.0, 0.0)
         self._begun_s, self._bumps = simulator.time, simulator.collisions
         self._state, self._since = 'idle', 0.0
 
@@ -230,8 +232,7 @@ class _Loop:
             now = CLOCK_START_S + self._simulator.time
             self._sense_odometry(now)
             if self._settings.scan and tick % every_scan == 0:
-                scan = self._simulator.scan()
-                self._guard.on_scan(scan.points(), now, now, now, sees_m=scan.range_max)
+                self._sense_scan(now)
             if tick % every_camera == 0:
                 self._see(now)
             self._plan(now)
@@ -246,6 +247,18 @@ class _Loop:
         stamp = CLOCK_START_S + odometry.stamp
         self._guard.on_odometry(odometry.pose, tuple(odometry.twist), stamp, now, now)
 
+        if self._recorder.detail:
+            self._recorder.detail.measure(self.elapsed_s, *odometry.twist)
+
+    def _sense_scan(self, now: float) -> None:
+        scan = self._simulator.scan()
+        points = scan.points()
+        self._guard.on_scan(points, now, now, now, sees_m=scan.range_max)
+        if self._recorder.detail:
+            poses = np.column_stack([points, np.zeros(len(points))])
+            self._recorder.detail.scan(
+                self.elapsed_s, compose(self._simulator.pose, poses)[:, :2])
+
     def _see(self, now: float) -> None:
         t = self.elapsed_s
         image, log = self._no_image, self._recorder.log
@@ -254,13 +267,17 @@ class _Loop:
             self._recorder.frame(t, image)
             if log:
                 log.see(now, image, self._simulator)
-        odometry = self._simulator.odometry
+        self._seen, odometry = image, self._simulator.odometry
         self._planner.offer(Observation(now, image, odometry.pose, odometry.twist))
 
     def _plan(self, now: float) -> None:
         plan = self._planner.run(now)
         if plan is None:
             return
+        if self._recorder.detail:
+            self._recorder.detail.think(
+                self.elapsed_s, plan.surprise, self._recorder.plan_s[-1])
+            self._imagine(plan, self._recorder.detail)
         if len(plan.path) and self._recorder.wants_moment(self.elapsed_s):
             known = outline(self._policy, plan.stamp, plan.path[0])
             self._recorder.moment(self.elapsed_s, plan, known, self._to_world)
@@ -271,6 +288,14 @@ class _Loop:
                 self._to_world(plan.path),
                 None if plan.candidates is None else self._to_world(plan.candidates),
             )
+
+    def _imagine(self, plan: Plan, detail: Detail) -> None:
+        # The mailbox holds one frame: the plan was made from the last one that was offered.
+        draw = getattr(self._policy, 'film', None)
+        if draw is None or plan.imagined is None or not detail.wants_picture(self.elapsed_s):
+            return
+        steps = shown_steps(len(plan.imagined.actions))
+        detail.imagine(self.elapsed_s, np.hstack(list(draw(plan.imagined, self._seen, steps))))
 
     def _to_world(self, poses: np.ndarray) -> np.ndarray:
         odometry = self._simulator.odometry.pose

@@ -11,6 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 import numpy as np
 
 from wm_controller.evaluation import palette
@@ -21,6 +22,9 @@ from wm_controller.teleop.interventions import Status
 
 MODE_COLOURS = {'auto': palette.DRIVEN, 'teleop': palette.IMAGINED, 'hold': palette.PURPLE,
                 'stopped': palette.BUMP, '': palette.FAINT}
+# Told apart without colour too: dashes of the way, hatches of the row of modes.
+MODE_LINES = dict(zip(MODE_COLOURS, palette.LINES))
+MODE_HATCHES = {'auto': '', 'teleop': '///', 'hold': '...', 'stopped': 'xxx', '': '---'}
 MARKERS = {'takeover': '^', 'hold': 's', 'stop': 'X'}
 MOST_POINTS = 4000  # of a curve; more are not to be seen
 MOST_REASONS = 8
@@ -49,9 +53,12 @@ def path_map(drive: Drive, steps: Ways | None, numbers: Sequence[int]) -> str:
         for spine in axes.spines.values():
             spine.set_visible(False)
         for mode, line in _lines(drive, steps):
-            for width, colour in ((5.0, 'white'), (2.8, MODE_COLOURS.get(mode, palette.FAINT))):
-                axes.add_collection(LineCollection([line], colors=colour, linewidths=width,
-                                                   capstyle='round', zorder=3 if width > 4 else 4))
+            dashes = MODE_LINES.get(mode, palette.DOTTED)
+            axes.add_collection(LineCollection([line], colors='white', linewidths=5.0, zorder=3,
+                                               capstyle='round'))
+            axes.add_collection(LineCollection(
+                [line], colors=MODE_COLOURS.get(mode, palette.FAINT), linewidths=2.8, zorder=4,
+                linestyles=[dashes], capstyle='round' if dashes == palette.SOLID else 'butt'))
         axes.plot(*xy[0], 'o', ms=7, mfc='white', mec=palette.INK, mew=1.6, zorder=6)
         for number, each in zip(numbers, drive.events):
             _draw_event(axes, number, each)
@@ -109,7 +116,7 @@ def time_line(drive: Drive, steps: Ways | None, numbers: Sequence[int]) -> str:
         parts.append(('reasons', 0.21 * len(reasons)))
     if not parts:
         return ''
-    height = sum(size for _, size in parts) + 0.12 * len(parts) + 0.75
+    height = sum(size for _, size in parts) + 0.12 * len(parts) + 1.1
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, height))
         rows = figure.subplots(len(parts), 1, sharex=True, squeeze=False,
@@ -129,16 +136,22 @@ def time_line(drive: Drive, steps: Ways | None, numbers: Sequence[int]) -> str:
                              ha='center', fontsize=9, fontweight='bold')
         rows[-1].set_xlabel('time, s')
         rows[-1].set_xlim(0, drive.duration_s)
-        figure.subplots_adjust(left=0.13, right=0.99, top=1 - 0.24 / height,
+        figure.subplots_adjust(left=0.13, right=0.99, top=1 - 0.59 / height,
                                bottom=0.42 / height, hspace=0.16)
         return svg(figure)
 
 
 def _draw_modes(axes: Axes, drive: Drive) -> None:
-    for mode, spans in _spans(drive, lambda status: (status.mode,)).items():
-        axes.broken_barh(spans, (0, 1), lw=0, facecolors=MODE_COLOURS.get(mode, palette.FAINT))
+    shown = _spans(drive, lambda status: (status.mode,))
+    for mode, spans in shown.items():
+        axes.broken_barh(spans, (0, 1), lw=0, facecolors=MODE_COLOURS.get(mode, palette.FAINT),
+                         hatch=MODE_HATCHES.get(mode, ''), edgecolor=palette.PAPER)
     axes.set_ylim(0, 1)
     axes.set_yticks([0.5], ['mode'])
+    axes.legend(handles=[
+        Patch(fc=MODE_COLOURS[mode], ec=palette.PAPER, lw=0, hatch=MODE_HATCHES[mode],
+              label=mode or 'unknown') for mode in MODE_COLOURS if mode in shown],
+        loc='lower left', bbox_to_anchor=(0, 1.75), ncol=5, borderaxespad=0, fontsize=8)
     axes.grid(False)
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from wm_controller.evaluation import figures
 from wm_controller.evaluation.encoded import data_uri
-from wm_controller.evaluation.field_figures import MODE_COLOURS, path_map, time_line
+from wm_controller.evaluation.field_figures import MODE_COLOURS, MODE_LINES, path_map, time_line
 from wm_controller.evaluation.field_reading import Drive, FieldEvent
 from wm_controller.evaluation.field_tally import MODES, UNKNOWN, ways
 from wm_controller.evaluation.report import LATENCY_LIMIT_S, template
@@ -56,6 +56,7 @@ def render(drives: Sequence[Drive], summary: Mapping[str, Any], command: str = '
     return template('field.html.j2').render(
         title='Field report', command=command, summary=summary, drives=shown,
         subtitle=_subtitle(drives), hidden=len(drives) - len(shown),
+        mode_swatch={mode: _swatch(mode) for mode in MODES},
         modes=_modes(summary), mode_colours={**MODE_COLOURS, UNKNOWN: MODE_COLOURS['']},
         events=events[:SHOWN_EVENTS], events_hidden=max(0, len(events) - SHOWN_EVENTS),
         latency=Markup(figures.latency_histogram(latencies, LATENCY_LIMIT_S)),
@@ -69,6 +70,16 @@ def _subtitle(drives: Sequence[Drive]) -> str:
     names = ', '.join(drive.path.name for drive in drives[:3])
     more = f' and {len(drives) - 3} more' if len(drives) > 3 else ''
     return f'{names}{more}; {_utc(drives[0].begin_s)} to {_utc(drives[-1].end_s)}'
+
+
+def _swatch(mode: str) -> Markup:
+    """Return a piece of the map's line of a mode, as SVG."""
+    dashes = MODE_LINES[mode]
+    gaps = '' if isinstance(dashes, str) else ' '.join(f'{2.8 * each:g}' for each in dashes[1])
+    return Markup('<svg width="34" height="6" role="img" style="display:inline;width:34px;'
+                  'vertical-align:2px"><line x2="34" y1="3" y2="3" '
+                  'stroke-width="4" stroke="{}" stroke-dasharray="{}"/></svg>'
+                  ).format(MODE_COLOURS[mode], gaps)
 
 
 def _modes(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

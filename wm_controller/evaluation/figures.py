@@ -158,7 +158,7 @@ def drive_map(
 
 def _draw_number(axes: Axes, episode: Episode) -> None:
     x, y = episode.task.goal[:2]
-    style: dict[str, Any] = {'fontsize': 9, 'fontweight': 'bold', 'color': '#00573f'}
+    style: dict[str, Any] = {'fontsize': 9, 'fontweight': 'bold', 'color': palette.INK}
     axes.text(x, y + 0.16, str(episode.task.index + 1), ha='center', zorder=9, **style)
 
 
@@ -211,7 +211,8 @@ def guard_timeline(trace: Trace) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(10.8, height))
         speed, rows = figure.subplots(2, 1, sharex=True, gridspec_kw={'height_ratios': ratios})
-        speed.plot(trace.t, trace.wanted[:, 0], color=palette.IMAGINED, lw=1.3, label='wanted')
+        speed.plot(trace.t, trace.wanted[:, 0], color=palette.IMAGINED, lw=1.3, ls=palette.DASHED,
+                   label='wanted')
         speed.fill_between(trace.t, 0, trace.admitted[:, 0], color=palette.DRIVEN, alpha=0.18)
         speed.plot(trace.t, trace.admitted[:, 0], color=palette.DRIVEN, lw=1.5, label='admitted')
         for at in trace.bumps[:, 0]:

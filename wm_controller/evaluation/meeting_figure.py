@@ -52,9 +52,10 @@ def _draw_seconds(axes: Axes, meeting: Meeting) -> None:
         robot, (x, y, radius) = trace.pose[i], trace.people[i, 0]
         if np.hypot(robot[0] - x, robot[1] - y) > 2 * ABOUT_M:
             continue
-        for (at_x, at_y), size, colour in ((robot[:2], ROBOT_RADIUS_M, palette.DRIVEN),
-                                           ((x, y), radius, palette.BUMP)):
+        for (at_x, at_y), size, colour, hatch in (
+                (robot[:2], ROBOT_RADIUS_M, palette.DRIVEN, None),
+                ((x, y), radius, palette.BUMP, '////')):
             axes.add_patch(Circle((at_x, at_y), size, fc=colour, ec=colour, alpha=0.18,
-                                  zorder=5.5))
+                                  hatch=hatch, zorder=5.5))
             axes.text(at_x, at_y, f'{t:.0f}', fontsize=7, ha='center', va='center', color=colour,
                       zorder=9, clip_on=True)

@@ -1,8 +1,15 @@
 # Copyright 2026 wm_controller maintainers
 # SPDX-License-Identifier: Apache-2.0
-"""Colours of the report and the video: Okabe and Ito's, which colour-blind people tell apart."""
+"""
+Colours of the report and the video: Okabe and Ito's, which colour-blind people tell apart.
+
+No meaning rests on colour alone: curves of one figure differ in their dashes (`LINES`) or marks,
+bars in their places and names.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 DRIVEN = '#0072B2'  # blue: what was driven, what the guard let through
 IMAGINED = '#E69F00'  # orange: what was imagined, what the policy wanted
@@ -20,8 +27,15 @@ FURNITURE = '#a9b1bb'
 FLOOR = '#f7f6f2'
 PAPER = '#ffffff'
 
+SOLID, DASHED, DOTTED = '-', (0, (5, 1.6)), (0, (1.2, 1.4))
+
 # Rows of the guard's timeline, told apart by position first and colour second.
 ROWS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#6b7480')
+
+# Dashes of the curves that ROWS colours, in its order.
+LINES: tuple[Any, ...] = (
+    SOLID, DASHED, DOTTED, (0, (5, 1.4, 1.2, 1.4)), (0, (9, 2)), (0, (3, 1.2)),
+    (0, (5, 1.4, 1.2, 1.4, 1.2, 1.4)))
 
 
 def rgb(colour: str) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from wm_controller.evaluation.detail import Detail
 from wm_controller.evaluation.drive_log import DriveLog
 from wm_controller.evaluation.encoded import jpeg, png
 from wm_controller.evaluation.metrics import path_efficiency, path_length
@@ -38,11 +39,17 @@ class Keep:
     frame_width: int = 160  # px
     steps: bool = False  # of the model, as rows of a data set
     moment_period_s: float | None = 2.0  # of what was considered and remembered; None: none
+    detail: bool = False  # scans, imagined pictures and the like, for `rerun_log`
 
     @classmethod
     def film(cls) -> Keep:
         """Every frame, as the camera gave it."""
         return cls(frame_period_s=0.1, frame_width=320, moment_period_s=1.0)
+
+    @classmethod
+    def everything(cls) -> Keep:
+        """All that a log to look through shows."""
+        return cls(frame_period_s=0.1, frame_width=320, moment_period_s=0.5, detail=True)
 
 
 class DriveRecorder:
@@ -73,6 +80,7 @@ class DriveRecorder:
         self.goal_frame: bytes | None = None
         self.route: np.ndarray | None = None  # (N, 3) in the world, that is repeated
         self.log = DriveLog() if self._keep.steps else None
+        self.detail = Detail() if self._keep.detail else None
 
     def sample(
         self,
@@ -231,6 +239,7 @@ class DriveRecorder:
             goal_frame=self.goal_frame,
             moments=tuple(self._moments),
             people=np.stack(self._people) if self._people else np.zeros((0, 0, 3)),
+            detail=self.detail,
         )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from wm_controller.evaluation.detail import Detail
     from wm_controller.evaluation.drive_log import Recording
 
 
@@ -91,6 +92,7 @@ class Trace:
     goal_frame: bytes | None = None  # JPEG of the goal image
     moments: tuple[Moment, ...] = ()
     people: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3)))  # (N,P,3) x, y, radius
+    detail: Detail | None = None  # where it was asked for
 
 
 @dataclass(frozen=True)

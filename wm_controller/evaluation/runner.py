@@ -54,6 +54,7 @@ class Job:
     model: Path | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     filmed: int = 0  # the first drives, with every camera frame
+    detailed: int = 0  # the first drives, with all that `rerun_log` shows
     keep: Keep = field(default_factory=Keep)
     without: tuple[str, ...] = ()  # parts of the planner, see `planning.ablations`
 
@@ -120,6 +121,8 @@ def _drive(job: Job, index: int) -> Episode:
     keep = job.keep
     if index < job.filmed:
         keep = replace(Keep.film(), trace=keep.trace, steps=keep.steps)
+    if index < job.detailed:
+        keep = replace(Keep.everything(), steps=keep.steps)
     return run_episode(
         task,
         policy_factory(job, settings),

@@ -19,6 +19,7 @@ from wm_controller.evaluation.metrics import summarise
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.report import RoomKey, Run, run_directory, shown, write_report
+from wm_controller.evaluation.rerun_log import log_episode, require_rerun
 from wm_controller.evaluation.runner import (
     BASELINES,
     check_pilot,
@@ -49,6 +50,7 @@ class Study:
     with_oracle: bool = False
     floors: bool = False  # also drive straight and at random
     video: bool = False
+    rerun: bool = False  # write logs of the first drives for the Rerun viewer
     workers: int = 1
     out: Path = Path('runs')
     record: Path | None = None  # data set of the planner's drives
@@ -83,12 +85,16 @@ class Study:
 def run_study(study: Study, on_done: Callable[[], None]) -> tuple[Path, dict[str, Any]]:
     """Attempt all drives, write the report, return its folder and the summary."""
     digest, model = _check_model(study)
+    if study.rerun:
+        require_rerun()
     if study.record is not None:
         check_output(study.record)
     directory = run_directory(study.out, _name(study))  # before hours of work, not after
     try:
         episodes, comparison = _drive(study, model, on_done)
         summary = _summarise(study, digest, episodes, comparison)
+        if study.rerun:
+            summary['rerun'] = write_logs(directory, episodes)
         _report(directory, study, summary, episodes, comparison)
         if study.record is not None:
             summary['recorded_steps'] = write_recordings(study.record, [
@@ -105,14 +111,15 @@ def _drive(
     study: Study, model: Path | None, on_done: Callable[[], None]
 ) -> tuple[list[Episode], dict[str, dict[str, Any]]]:
     """Attempt all drives; those of the planner, and the baselines' summaries by name."""
-    filmed = min(FILMED, study.episodes) if study.video else 0
+    shown_whole = min(FILMED, study.episodes)
     main = Job(study.spec, study.planner, model,
                settings={'scan': study.scan, 'teach': study.spec.lesson,
-                         'repeat': study.spec.repeat}, filmed=filmed,
+                         'repeat': study.spec.repeat},
+               filmed=shown_whole * study.video, detailed=shown_whole * study.rerun,
                keep=Keep(steps=study.record is not None), without=study.without)
     jobs = [main]
     for name in study.beside:
-        jobs.append(replace(main, planner=name, filmed=0, keep=UNSEEN, without=()))
+        jobs.append(replace(main, planner=name, filmed=0, detailed=0, keep=UNSEEN, without=()))
     results = run_jobs([(job, range(study.episodes)) for job in jobs], study.workers, on_done)
     return results[0], {
         name: summarise(found, seed=study.spec.seed, model_digest=None)
@@ -210,6 +217,16 @@ def _report(
     film = directory / 'drive.mp4'
     filmed = study.video and write_video(film, films, floors)
     write_report(directory, replace(run, floors=floors, video=film if filmed else None))
+
+
+def write_logs(directory: Path, episodes: Sequence[Episode]) -> list[str]:
+    """Write a log for the Rerun viewer of each drive that kept enough for it; their names."""
+    logged = [e for e in episodes if e.trace is not None and e.trace.detail is not None]
+    floors, names = floors_of(logged), []
+    for episode in logged:
+        names.append(f'drive_{episode.task.index:03d}.rrd')
+        log_episode(directory / names[-1], episode, floors[episode.task.room_key])
+    return names
 
 
 def floors_of(episodes: Sequence[Episode]) -> dict[RoomKey, Floor]:

@@ -27,7 +27,8 @@ def curves(points: Points, series: Mapping[str, Sequence[float | None]],
         for i, (name, values) in enumerate(series.items()):
             known = np.array([np.nan if v is None else v for v in values], float)
             axes.plot(minutes, known, color=palette.ROWS[i % len(palette.ROWS)], lw=1.5,
-                      label=name, marker='.' if len(minutes) < 4 else None)
+                      ls=palette.LINES[i % len(palette.LINES)], label=name,
+                      marker='.' if len(minutes) < 4 else None)
         for name, limit in (limits or {}).items():
             axes.axhline(limit, color=palette.BUMP, lw=1.0, ls=(0, (3, 2)))
             axes.text(minutes[-1], limit, f'{name} ', color=palette.BUMP, fontsize=7.5,
@@ -64,10 +65,10 @@ def coverage(table: Mapping[str, Any], interval: float) -> str:
 def correlation(tables: Mapping[str, Mapping[str, Any]]) -> str:
     """Draw the rank correlation of predicted deviation and true error by step."""
     def draw(axes: Axes) -> None:
-        for (name, table), colour in zip(tables.items(), palette.ROWS):
+        for (name, table), colour, dashes in zip(tables.items(), palette.ROWS, palette.LINES):
             steps = np.arange(1, len(table['rank_correlation']) + 1)
-            axes.plot(steps, table['rank_correlation'], color=colour, lw=1.6, marker='.',
-                      label=name)
+            axes.plot(steps, table['rank_correlation'], color=colour, lw=1.6, ls=dashes,
+                      marker='.', label=name)
         axes.axhline(0, color=palette.FAINT, lw=0.8)
         axes.set_ylim(-0.1, 1.0)
         axes.set_xlabel('steps ahead')
@@ -82,7 +83,8 @@ def clearance_ahead(sample: Sample, bearings_rad: Sequence[float]) -> str:
         degrees = np.degrees(bearings_rad)
         low, middle, high = sample.imagined_clearance[-1]
         axes.fill_between(degrees, low, high, color=palette.IMAGINED, alpha=0.25, lw=0)
-        axes.plot(degrees, middle, color=palette.IMAGINED, lw=1.6, label='imagined')
+        axes.plot(degrees, middle, color=palette.IMAGINED, lw=1.6, ls=palette.DASHED,
+                  label='imagined')
         axes.plot(degrees, sample.clearance[-1], color=palette.DRIVEN, lw=1.6, label='measured')
         axes.plot(degrees, sample.clearance[0], color=palette.FAINT, lw=1.0, ls=(0, (2, 2)),
                   label='at first')
@@ -97,9 +99,11 @@ def clearance_ahead(sample: Sample, bearings_rad: Sequence[float]) -> str:
 def way(sample: Sample) -> str:
     """Draw the way of the base from above, x upwards: driven and imagined."""
     def draw(axes: Axes) -> None:
-        for path, colour, name in ((sample.path, palette.DRIVEN, 'driven'),
-                                   (sample.imagined_path, palette.IMAGINED, 'imagined')):
-            axes.plot(-path[:, 1], path[:, 0], color=colour, lw=1.6, marker='.', label=name)
+        for path, colour, mark, dashes, name in (
+                (sample.path, palette.DRIVEN, '.', palette.SOLID, 'driven'),
+                (sample.imagined_path, palette.IMAGINED, 'x', palette.DASHED, 'imagined')):
+            axes.plot(-path[:, 1], path[:, 0], color=colour, lw=1.6, ls=dashes, marker=mark, ms=4,
+                      label=name)
         axes.set_aspect('equal', adjustable='datalim')
         axes.set_xlabel('to the right, m')
         axes.legend(fontsize=7.5, loc='best')

@@ -190,7 +190,7 @@ def _draw_status(
     _text(picture, f'{number}   {episode.planner}', (GAP, top + 32), 0.62, '#ffffff')
     last = step == len(trace.t) - 1
     state = episode.outcome if last else f'{trace.t[step]:5.1f} s'
-    colour = palette.SKY if not last else ('#4fd1a5' if episode.success else '#ff9a5c')
+    colour = palette.SKY if not last else (palette.PAPER if episode.success else palette.IMAGINED)
     _text(picture, state, (GAP, top + 62), 0.62, colour)
     _text(picture, f'goal {left_m:4.1f} m', (330, top + 32), 0.62, '#ffffff')
     _text(
@@ -202,7 +202,7 @@ def _draw_status(
     )
     _bar(picture, (660, top + 17), 240, wanted[0], admitted[0])
     reasons = ', '.join(trace.reasons[step]) or 'nothing'
-    _text(picture, f'guard limits: {reasons}', (660, top + 62), 0.62, '#f2c14e')
+    _text(picture, f'guard limits: {reasons}', (660, top + 62), 0.62, palette.YELLOW)
 
 
 def _bar(

@@ -32,6 +32,7 @@ from wm_controller.evaluation.recorder import DriveRecorder
 from wm_controller.evaluation.records import Task
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import planar_pose, seconds, to_quaternion, to_stamp
+from wm_controller.nodes.demo_detail import DetailEars
 from wm_controller.nodes.images import read_image
 from wm_controller.safety.geometry import compose, relative
 
@@ -90,7 +91,8 @@ class Status:
 class DemoClient(Node):
     """Sends one goal after another and records each drive; poses of tasks are in the world."""
 
-    def __init__(self, start: np.ndarray, pace: float, check: Callable[[], None]) -> None:
+    def __init__(self, start: np.ndarray, pace: float, check: Callable[[], None],
+                 detail: bool = False) -> None:
         super().__init__('demo_client')
         self._origin, self._check = np.asarray(start, dtype=np.float64), check
         self._ros_time = RosClock(pace)
@@ -118,6 +120,9 @@ class DemoClient(Node):
         subscribe(Path, 'plan', self._on_plan, qos.COMMAND)
         subscribe(DiagnosticStatus, 'controller/status', self._on_controller, qos.STATUS)
         subscribe(DiagnosticStatus, 'guardrail/status', self._on_guardrail, qos.STATUS)
+        if detail:
+            DetailEars(self, self._watched, lambda poses: compose(self.pose, poses),
+                       self._to_world)
         self._goal = self.create_publisher(PoseStamped, 'goal_pose', qos.COMMAND)
         self._cancel: Any = self.create_client(Trigger, 'controller/cancel')
 
@@ -265,8 +270,14 @@ class DemoClient(Node):
         if self._recorder is None or self._believed is None or len(message.poses) < 2:
             return
         poses = np.array([planar_pose(each.pose, 'plan') for each in message.poses])
-        world = compose(self.pose, relative(self._believed, poses))
-        self._recorder.plan(self._stamp - self._began, world, None)
+        self._recorder.plan(self._stamp - self._began, self._to_world(poses), None)
+
+    def _watched(self) -> tuple[DriveRecorder, float] | None:
+        return None if self._recorder is None else (self._recorder, self._stamp - self._began)
+
+    def _to_world(self, poses: np.ndarray) -> np.ndarray:
+        assert self._believed is not None, 'wait_until_ready was not called'
+        return compose(self.pose, relative(self._believed, poses))
 
     def _on_controller(self, message: DiagnosticStatus) -> None:
         self.controller = _status(message)
@@ -286,14 +297,16 @@ def _status(message: Any) -> Status:
     return Status({pair.key: pair.value for pair in message.values}, message.message)
 
 
-def connect(start: np.ndarray, pace: float, check: Callable[[], None]) -> DemoClient:
+def connect(start: np.ndarray, pace: float, check: Callable[[], None],
+            detail: bool = False) -> DemoClient:
     """
     Join the graph that the environment names; Ctrl-C stays Python's.
 
-    `start` is the world pose where odometry began, `check` raises when a node has died.
+    `start` is the world pose where odometry began, `check` raises when a node has died; `detail`
+    listens to all that a recorder with a `Detail` keeps.
     """
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    return DemoClient(start, pace, check)
+    return DemoClient(start, pace, check, detail)
 
 
 def disconnect(client: DemoClient | None) -> None:

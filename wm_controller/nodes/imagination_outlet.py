@@ -27,8 +27,8 @@ from wm_controller.nodes import qos
 from wm_controller.nodes.images import to_image
 from wm_controller.nodes.worker import Worker
 from wm_controller.planning.contract import Imagined, Observation, Plan
+from wm_controller.planning.film import shown_steps
 
-PICTURES = 6            # of a strip
 STRIP_PERIOD_S = 0.5    # between strips
 KEPT_FRAMES, KEPT_PLANS = 64, 64
 TITLE = 14              # px above each row
@@ -156,12 +156,6 @@ class ImaginationOutlet:
 
     def _failed(self, error: Exception) -> None:
         self._complain('imagination', f'imagination: {type(error).__name__}: {error}')
-
-
-def shown_steps(horizon: int) -> tuple[int, ...]:
-    """Steps of a future that a strip shows: evenly spread, the last one among them."""
-    return tuple(sorted({round(step) for step in np.linspace(
-        max(1, horizon / PICTURES), horizon, min(PICTURES, horizon))}))
 
 
 def draw_strip(imagined: np.ndarray, came: Sequence[np.ndarray | None], steps: Sequence[int],

@@ -13,6 +13,14 @@ from wm_controller.planning.contract import Imagined
 from wm_controller.world_model.attach import decoder_of
 from wm_controller.world_model.bundle import Bundle
 
+PICTURES = 6  # of a strip
+
+
+def shown_steps(horizon: int) -> tuple[int, ...]:
+    """Steps of a future that a strip shows: evenly spread, the last one among them."""
+    return tuple(sorted({round(step) for step in np.linspace(
+        max(1, horizon / PICTURES), horizon, min(PICTURES, horizon))}))
+
 
 class Film:
     """Draws imagined futures with the bundle's decoder; may be called in a thread of its own."""
