@@ -8,6 +8,7 @@ from wm_controller.cli.benchmark_attack import attack
 from wm_controller.cli.benchmark_bands import bands
 from wm_controller.cli.benchmark_collapse import collapse
 from wm_controller.cli.benchmark_explore import explore
+from wm_controller.cli.benchmark_finetune import finetune
 from wm_controller.cli.benchmark_growth import growth
 from wm_controller.cli.benchmark_latent_actions import latent_actions
 from wm_controller.cli.benchmark_masked import masked
@@ -22,5 +23,5 @@ benchmark = typer.Typer(
     help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
          'takes --help and --json.', no_args_is_help=True)
 for each in (bands, rival, tworoom, surprise, ranking, explore, people, growth, collapse, masked,
-             latent_actions, attack, soak):
+             latent_actions, finetune, attack, soak):
     benchmark.command(each.__name__.replace('_', '-'))(each)

@@ -21,6 +21,7 @@ from wm_controller.training.calibration import calibrate_if_enough
 from wm_controller.training.collapse import methods
 from wm_controller.training.gates import measure
 from wm_controller.training.initial import adopt, adopted_spec
+from wm_controller.training.keeping import Keeper
 from wm_controller.training.monitor import Monitor
 from wm_controller.training.objective import Objective
 from wm_controller.training.options import (
@@ -87,7 +88,8 @@ def _run(datasets: list[Dataset], training: Windows, held_out: Windows, options:
         adopt(model, initial)
     objective = Objective(model, options.horizon, options.weights,
                           _half_precision(options, fabric),
-                          methods.method_class(options.regulariser))
+                          methods.method_class(options.regulariser),
+                          Keeper.where_needed(initial, training))
     optimizer = torch.optim.AdamW(parameter_groups(model, options.weight_decay),
                                   lr=options.learning_rate)
     progress, identity = Progress(), identity_of(datasets, options, initial)
