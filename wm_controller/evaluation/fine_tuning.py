@@ -4,10 +4,10 @@
 Whether a trained model is a better beginning than none: fine-tuned and from scratch, side by side.
 
 One recording is cut in time: the beginning is trained on, the end is predicted. Errors of latents
-are in units of each model's own space. So that models compare, a linear map from each one's latents
-to a coarse picture is fitted on the beginning; what it says will change is added to the present
-picture, and the error is over that of *no change*, which is the same for all. Intervals: 95 %,
-bootstrapped over blocks of ten seconds.
+are in units of each model's own space. So that models compare, a linear map from each one's
+latents to a coarse picture is fitted on the beginning; what it says will change is added to the
+present picture, and the error is over that of *no change*, which is the same for all. Intervals:
+95 %, bootstrapped over blocks of ten seconds.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ from wm_controller.evaluation.tasks import room_of, TaskSpec
 from wm_controller.evaluation.video import write_video
 from wm_controller.planning.ablations import PARTS
 from wm_controller.planning.contract import NO_PLACES
+from wm_controller.spread import Workers
 
 FILMED = 5
 UNSEEN = Keep(trace=False, frame_period_s=None)
@@ -49,7 +50,7 @@ class Study:
     with_oracle: bool = False
     floors: bool = False  # also drive straight and at random
     video: bool = False
-    workers: int = 1
+    workers: Workers = Workers(1)
     out: Path = Path('runs')
     record: Path | None = None  # data set of the planner's drives
     command: str = ''
