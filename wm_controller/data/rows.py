@@ -44,7 +44,8 @@ class Rows:
     The file has no name and goes with the process. Reading a window of 16 frames from it takes a
     hundredth of the time that unpacking them from HDF5 takes, and the frames are no memory of
     the process. Several processes share one such file: each unpacks its share of the frames, and
-    all have them once, in the system's cache. Without room for it on any disk they are unpacked from HDF5 for each batch.
+    all have them once, in the system's cache. Without room for it on any disk they are unpacked
+    from HDF5 for each batch.
     """
 
     def __init__(self, datasets: Sequence[Dataset], max_memory_gb: float,

@@ -80,7 +80,7 @@ def run_fine_tuning(data: Path, initial: str, out: Path, extent: Extent,
         parts = [range(cut), *(range(max(0, cut - round(60 * m / period_s)), cut)
                                for m in extent.driving_minutes)]
         files = [write_rows(recording, out / f'earlier_{len(rows)}.h5', rows) for rows in parts]
-    yardstick = _Yardstick(files[0], later)
+    yardstick = Yardstick(files[0], later)
     say(f'scoring {initial}')
     rows = [_row(SHIPPED, None, [yardstick.errors(before)], yardstick)]
     differences = {}
@@ -130,7 +130,7 @@ def _is_trained(options: TrainingOptions, file: Path, initial: Bundle) -> bool:
         and record['learning_rate'] == options.learning_rate)
 
 
-class _Yardstick:
+class Yardstick:
     """The end of a recording, and errors of any model's predictions on it."""
 
     def __init__(self, earlier: Path, later: Path) -> None:
@@ -204,7 +204,7 @@ class _Yardstick:
 
 
 def _row(name: str, driven: float | None, errors: Sequence[Mapping[str, Floats]],
-         yardstick: _Yardstick) -> dict[str, Any]:
+         yardstick: Yardstick) -> dict[str, Any]:
     """Ratios of an arm, of its seeds' mean errors; `forward`: under the usual command instead."""
     mean = {key: np.mean([each[key] for each in errors], 0) for key in errors[0]}
     row: dict[str, Any] = {'name': name, 'driving_minutes': driven, 'models': len(errors)}
