@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Spread independent calls over processes of this machine, or over a cluster with Ray."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+import logging
 import multiprocessing
 import os
 import signal
@@ -57,7 +58,7 @@ def available_cores() -> int:
 
 def spread(function: Callable[..., Result], calls: Iterable[tuple[Any, ...]],
            workers: Workers = Workers(), in_order: bool = False
-           ) -> Iterator[tuple[int, Result]]:
+           ) -> Generator[tuple[int, Result], None, None]:
     """Call `function(*call)` for each call elsewhere; yield (number, result) as they end.
 
     `in_order`: by number instead. Few calls are under way or held back at once, so that results
@@ -128,11 +129,11 @@ def _ray(workers: Workers) -> Iterator[tuple[Submit, int]]:
         raise InputError("--ray needs Ray: pip install 'wm_controller[cluster]', on every host of "
                          'the cluster') from None
     own = workers.ray == LOCAL
-    limit = {'num_cpus': workers.for_calls(MOST_WORKERS)} if own else {}
     try:
-        ray.init(address=workers.ray, log_to_driver=False, logging_level='error',
+        ray.init(address=workers.ray, log_to_driver=False, logging_level=logging.ERROR,
                  include_dashboard=False if own else None,
-                 runtime_env={'env_vars': ONE_THREAD}, **limit)
+                 num_cpus=workers.for_calls(MOST_WORKERS) if own else None,
+                 runtime_env={'env_vars': ONE_THREAD})
     except Exception as error:  # Ray has no class for it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f'--ray {workers.ray}: did not start: {reason}' if own else

@@ -172,17 +172,14 @@ class Yardstick:
 
     def ratio(self, over: Floats, under: Floats) -> dict[str, list[float]]:
         """Ratio of summed errors (W, T) by steps, with its interval: [ratio, low, high]."""
-        return {str(k): self._bootstrapped(lambda s, k=k: s[0][..., k - 1] / s[1][..., k - 1],
-                                           over, under) for k in STEPS}
+        return self._by_steps(lambda sums: sums[0] / sums[1], over, under)
 
     def difference(self, kind: str, one: Sequence[Mapping[str, Floats]],
                    other: Sequence[Mapping[str, Floats]]) -> dict[str, list[float]]:
         """Difference of two arms' ratios on the same windows, with its interval."""
         sums = [np.mean([each[key] for each in arm], 0)
                 for arm in (one, other) for key in (kind, f'{kind}_still')]
-        return {str(k): self._bootstrapped(
-            lambda s, k=k: s[0][..., k - 1] / s[1][..., k - 1] - s[2][..., k - 1]
-            / s[3][..., k - 1], *sums) for k in STEPS}
+        return self._by_steps(lambda each: each[0] / each[1] - each[2] / each[3], *sums)
 
     def mean_view(self) -> dict[str, list[float]]:
         """Error of pictures of always expecting the average view, over that of no change."""
@@ -190,17 +187,18 @@ class Yardstick:
         return self.ratio(_squared(mean - self._coarse[:, 1:]),
                           _squared(self._coarse[:, :1] - self._coarse[:, 1:]))
 
-    def _bootstrapped(self, figure: Callable[[list[Floats]], Any], *errors: Floats
-                      ) -> list[float]:
+    def _by_steps(self, figure: Callable[[list[Floats]], Floats], *errors: Floats
+                  ) -> dict[str, list[float]]:
+        """A figure of summed errors (W, T) by steps, with its interval."""
         names, of = np.unique(self.block, return_inverse=True)
-        blocks = []
-        for each in errors:
-            total = np.zeros((len(names), each.shape[1]))
-            np.add.at(total, of, each)
-            blocks.append(total)
+        blocks = [np.zeros((len(names), AHEAD)) for _ in errors]
+        for block, each in zip(blocks, errors):
+            np.add.at(block, of, each)
         drawn = np.random.default_rng(0).integers(len(names), size=(RESAMPLED, len(names)))
-        low, high = np.quantile(figure([b[drawn].sum(1) for b in blocks]), [0.025, 0.975])
-        return [round(float(x), 4) for x in (figure([b.sum(0) for b in blocks]), low, high)]
+        resampled = figure([block[drawn].sum(1) for block in blocks])
+        rows = np.stack([figure([block.sum(0) for block in blocks]),
+                         *np.quantile(resampled, [0.025, 0.975], axis=0)])
+        return {str(k): [round(float(x), 4) for x in rows[:, k - 1]] for k in STEPS}
 
 
 def _row(name: str, driven: float | None, errors: Sequence[Mapping[str, Floats]],

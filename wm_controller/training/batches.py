@@ -42,9 +42,9 @@ class Sampler:
         near = count[windows.starts + windows.length] > count[windows.starts]
         weight = np.where(near, near_weight, 1.0)
         labelled = windows.complete('action')
-        share = weight[labelled].sum() / weight.sum()
-        if 0 < share < LABELLED_SHARE:
-            weight[labelled] *= LABELLED_SHARE / (1 - LABELLED_SHARE) * (1 - share) / share
+        known = weight[labelled].sum() / weight.sum()
+        if 0 < known < LABELLED_SHARE:
+            weight[labelled] *= LABELLED_SHARE / (1 - LABELLED_SHARE) * (1 - known) / known
         self._cumulative = np.cumsum(weight)
 
     def sample(self, batch: int, iteration: int) -> dict[str, Tensor]:

@@ -82,9 +82,11 @@ def resumed(fabric: Fabric, found: dict[str, Any] | None, optimizer: torch.optim
 
     Returns the progress. The optimiser's moments are brought to the others.
     """
-    if fabric.world_size == 1 and found is not None:
+    if fabric.world_size == 1:
+        assert found is not None
         return found
-    progress, state = fabric.broadcast((found, optimizer.state_dict()))
+    shared: Any = fabric.broadcast((found, optimizer.state_dict()))
+    progress, state = shared
     if not fabric.is_global_zero:
         optimizer.load_state_dict(state)
     return dict(progress)
