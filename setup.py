@@ -66,6 +66,8 @@ EXTRAS = {
     'joystick': ['pygame>=2.1'],
     # Logs of drives for the Rerun viewer, `--rerun`; the viewer itself comes with it.
     'rerun': ['rerun-sdk>=0.36'],
+    # Work spread over many hosts.
+    'cluster': ['ray>=2.9'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
     'test': [

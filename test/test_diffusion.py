@@ -30,6 +30,7 @@ from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
 from wm_controller.planning.config import RobotLimits
 from wm_controller.planning.contract import ExploreGoal, ImageGoal, Observation, PoseGoal
 from wm_controller.safety.geometry import integrate
+from wm_controller.spread import Workers
 from wm_controller.training.part import part_checkpoint
 
 SHAPE = PolicyShape(token=32, width=64, condition=32, blocks=2)
@@ -195,7 +196,7 @@ def test_it_frees_itself_where_something_holds_it(rival):
 @pytest.mark.parametrize('goal', ['pose', 'image'])
 def test_it_drives_in_the_simulator_behind_the_guard(rival, goal):
     spec = TaskSpec(3, goal_kind=goal, band_m=BANDS['near'] if goal == 'pose' else IMAGE_BAND)
-    [[episode]] = run_jobs([(Job(spec, 'diffusion', rival), range(1))], 1, lambda: None)
+    [[episode]] = run_jobs([(Job(spec, 'diffusion', rival), range(1))], Workers(1), lambda: None)
     assert episode.planner == 'diffusion' and episode.plans > 5
     assert episode.end_state in ('planning', 'reached')
 

@@ -11,6 +11,7 @@ from wm_controller.evaluation.runner import Job, run_jobs
 from wm_controller.evaluation.tasks import BANDS, TaskSpec
 from wm_controller.planning.contract import Observation, PoseGoal
 from wm_controller.safety.geometry import integrate
+from wm_controller.spread import Workers
 
 
 def drive(points, goal, seconds):
@@ -59,7 +60,7 @@ def test_a_wall_is_driven_around_and_not_touched(side):
 
 def test_it_drives_in_rooms_as_an_evaluation_asks_it():
     [[episode]] = run_jobs([(Job(TaskSpec(3, band_m=BANDS['near'], people=0), 'dynamic-window'),
-                             range(1))], 1, lambda: None)
+                             range(1))], Workers(1), lambda: None)
     assert episode.success and episode.planner == 'dynamic-window'
 
 

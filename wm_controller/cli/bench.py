@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 
-PARTS = ('planner', 'guardrail', 'places', 'memory', 'training')
+PARTS = ('planner', 'guardrail', 'places', 'memory', 'training', 'scaling')
 
 
 @reports_errors
@@ -73,6 +74,12 @@ def bench(
             training = bench_training(train_s, data, train_threads)
             memory['training'] = {key: training.pop(key) for key in ('peak_mb', 'limit_mb')}
             result['training'] = training
+            advance()
+        if 'scaling' in only:
+            from wm_controller.evaluation.bench_training import bench_scaling
+
+            advance(0, description='scaling')
+            result['scaling'] = bench_scaling(train_s / 2, data)
             advance()
     if memory:
         result['memory'] = memory
@@ -163,6 +170,11 @@ def _other_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
     training = result.get('training')
     if training:
         rows.append(('training', f'{training["frames_per_s"]:.0f} frames/s', '', ''))
+    scaling = result.get('scaling')
+    if scaling:
+        one, two = (mean(scaling[f'{count}_frames_per_s']) for count in ('one', 'two'))
+        rows.append(('training by two processes', f'{two:.0f} frames/s', '',
+                     f'{scaling["ratio"]:.2f} x one process ({one:.0f})'))
     for name, row in result.get('memory', {}).items():
         limit = f'may take {row["limit_mb"]:.0f} MB' if row['limit_mb'] else ''
         rows.append((f'memory, {name}', f'{row["peak_mb"]:.0f} MB', '', limit))

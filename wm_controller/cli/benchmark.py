@@ -9,6 +9,7 @@ from wm_controller.cli.benchmark_bands import bands
 from wm_controller.cli.benchmark_collapse import collapse
 from wm_controller.cli.benchmark_doctor import doctor
 from wm_controller.cli.benchmark_explore import explore
+from wm_controller.cli.benchmark_finetune import finetune
 from wm_controller.cli.benchmark_growth import growth
 from wm_controller.cli.benchmark_latent_actions import latent_actions
 from wm_controller.cli.benchmark_masked import masked
@@ -23,5 +24,5 @@ benchmark = typer.Typer(
     help='Measure a model on a public or planted benchmark, or compare ways to train one. Each '
          'takes --help and --json.', no_args_is_help=True)
 for each in (bands, rival, tworoom, surprise, ranking, explore, people, growth, collapse, masked,
-             latent_actions, attack, soak, doctor):
+             latent_actions, finetune, attack, soak, doctor):
     benchmark.command(each.__name__.replace('_', '-'))(each)

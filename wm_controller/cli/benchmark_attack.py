@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from wm_controller.cli.common import emit, progress, reports_errors
+from wm_controller.spread import RAY_HELP, Workers
 
 
 @reports_errors
@@ -16,14 +17,16 @@ def attack(
     first: Annotated[int, typer.Option(help='Number of the first one.', min=0)] = 0,
     seed: Annotated[int, typer.Option(help='Of rooms, people and attacks.', min=0)] = 0,
     seconds: Annotated[float, typer.Option(help='Of each attack.', min=1.0)] = 25.0,
-    workers: Annotated[int, typer.Option(help='Processes side by side.', min=1)] = 2,
+    workers: Annotated[int, typer.Option(help='Processes; 0: one a core.', min=0)] = 2,
+    ray: Annotated[str | None, typer.Option(metavar='ADDRESS', help=RAY_HELP)] = None,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Drive at furniture and people at full speed, by laser and guardrail alone; no model."""
     from wm_controller.evaluation.attack import run_attacks
 
+    where = Workers(workers, ray)
     with progress('attacking', total=episodes) as advance:
-        result = run_attacks(range(first, first + episodes), seed, seconds, workers, advance)
+        result = run_attacks(range(first, first + episodes), seed, seconds, where, advance)
     emit(result, as_json, _table)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from wm_controller.cli.common import emit, figure, progress, reports_errors
+from wm_controller.spread import RAY_HELP, Workers
 
 
 @reports_errors
@@ -26,13 +27,15 @@ def bands(
         help='near (2-4 m), mid (4-8 m), far (8-16 m); may be repeated. Default: all.')] = None,
     episodes: Annotated[int, typer.Option(help='Drives of each seed and band.')] = 100,
     seeds: Annotated[int, typer.Option(help='So many, from 0 on.')] = 3,
-    workers: Annotated[int, typer.Option(help='Processes side by side.')] = 2,
+    workers: Annotated[int, typer.Option(help='Processes; 0: one a core.')] = 2,
+    ray: Annotated[str | None, typer.Option(metavar='ADDRESS', help=RAY_HELP)] = None,
     as_json: Annotated[bool, typer.Option('--json', help='One JSON object on stdout.')] = False,
 ) -> None:
     """Drive to goals in three bands of distance, and to pictures: mid and far after a lesson."""
     from wm_controller.evaluation.bands_study import DEFAULT, Extent, NAMES, run_bands_study
 
-    extent = Extent(episodes, tuple(range(seeds)), tuple(band or NAMES), workers)
+    extent = Extent(episodes, tuple(range(seeds)), tuple(band or NAMES),
+                    Workers(workers, ray))
     names = only or [*DEFAULT, *(('diffusion', 'diffusion:image') if rival else ())]
     total = len(names) * len(extent.bands) * seeds * episodes
     with progress('driving', total=total) as advance:

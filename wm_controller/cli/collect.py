@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`wm collect`: drive the simulated robot through procedural rooms and record a data set."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import closing
-import os
 from pathlib import Path
 import time
 from typing import Any
@@ -14,6 +13,7 @@ import typer
 
 from wm_controller.cli.common import emit, progress, reports_errors
 from wm_controller.errors import InputError
+from wm_controller.spread import RAY_HELP, spread, Workers
 
 ROOMS_PER_SEED = 1_000_000  # room seeds of one --seed; those of another never meet them
 
@@ -28,7 +28,8 @@ def collect(
     family: str = typer.Option('training', help='Rooms to draw from: training or evaluation.'),
     seed: int = typer.Option(0, help='Seed of rooms and driving; another seed has other rooms.'),
     rate: float = typer.Option(5.0, help='Steps a second, Hz: the step of the model.'),
-    workers: int | None = typer.Option(None, help='Processes; default is one a core.'),
+    workers: int = typer.Option(0, help='Processes; 0: one a core.'),
+    ray: str | None = typer.Option(None, metavar='ADDRESS', help=RAY_HELP),
     as_json: bool = typer.Option(False, '--json', help='Print one JSON object.'),
 ) -> None:
     """
@@ -42,7 +43,8 @@ def collect(
     from wm_controller.data.writer import DatasetWriter
     from wm_controller.simulation.collecting import collect_room, Collection
 
-    workers = _checked(rooms, steps, family, seed, rate, workers)
+    _check(rooms, steps, family, seed, rate)
+    where = Workers(workers, ray, here=True)
     jobs = [
         Collection(seed * ROOMS_PER_SEED + i, family, steps, 1.0 / rate, schema.IMAGE_SIZE,
                    tuple(schema.CLEARANCE_BEARINGS.tolist()))
@@ -59,10 +61,11 @@ def collect(
     with (
         DatasetWriter(output, rate, sources=sources, command=command,
                       attributes={'family': family}) as writer,
-        closing(_mapped(collect_room, jobs, workers)) as recorded,
+        closing(spread(collect_room, [(job,) for job in jobs], where, in_order=True)
+                ) as recorded,
         progress('collecting rooms', total=rooms) as advance,
     ):
-        for episodes in recorded:
+        for _, episodes in recorded:
             for e in episodes:
                 writer.append_episode(
                     e.pixels, e.action, e.proprio, e.pose, e.stamp, e.clearance,
@@ -87,14 +90,13 @@ def collect(
         'contact_share': totals['contact_steps'] / totals['steps'],
         'reverse_share': totals['reverse_steps'] / totals['steps'],
         'driver_shares': {k: n / totals['steps'] for k, n in sorted(styles.items())},
-        'bytes': output.stat().st_size, 'wall_s': wall_s, 'workers': workers,
+        'bytes': output.stat().st_size, 'wall_s': wall_s, 'workers': ray or where.for_calls(rooms),
         'frames_per_s': totals['steps'] / wall_s,
     }
     emit(result, as_json, _render)
 
 
-def _checked(rooms: int, steps: int, family: str, seed: int, rate: float,
-             workers: int | None) -> int:
+def _check(rooms: int, steps: int, family: str, seed: int, rate: float) -> None:
     from wm_controller.simulation.rooms import FAMILIES
 
     if not 1 <= rooms <= ROOMS_PER_SEED:
@@ -107,52 +109,6 @@ def _checked(rooms: int, steps: int, family: str, seed: int, rate: float,
         raise InputError(f'--seed is {seed}: use 0 to {2**31}')
     if not 1.0 <= rate <= 20.0:
         raise InputError(f'--rate is {rate:g} Hz: use 1 to 20')
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    if workers is not None and not 1 <= workers <= 256:
-        raise InputError(f'--workers is {workers}: use 1 to 256')
-    return min(workers or cores or 1, rooms)
-
-
-def _mapped(
-    function: Callable[[Any], Any], jobs: Sequence[Any], workers: int
-) -> Generator[Any, None, None]:
-    """
-    Map in order over processes; in this one where one is enough.
-
-    Only a few jobs are under way at once, so that results never pile up before a slow disk.
-    """
-    if workers == 1:
-        yield from map(function, jobs)
-        return
-    from concurrent.futures import Future, ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-    import multiprocessing
-
-    # spawn: a forked copy of a process that has drawn with OpenGL may hang
-    context = multiprocessing.get_context('spawn')
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin_worker)
-    under_way: deque[Future] = deque()
-    try:
-        for job in jobs:
-            under_way.append(pool.submit(function, job))
-            if len(under_way) > 2 * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    except BrokenProcessPool:
-        raise InputError(
-            f'a worker was killed, perhaps for want of memory: use fewer than {workers} --workers'
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """Die quietly of Ctrl-C, which reaches every process of a terminal; use one thread."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.environ['OMP_NUM_THREADS'] = '1'
 
 
 def _render(result: Mapping[str, Any]) -> None:

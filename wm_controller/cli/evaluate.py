@@ -3,7 +3,6 @@
 """`wm evaluate`: how well a model drives, or how well it predicts."""
 
 from collections.abc import Mapping
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import typer
 from wm_controller.cli.common import command_line, emit, figure, plain, progress, reports_errors
 from wm_controller.errors import InputError, NegativeResult
 from wm_controller.planning.ablations import PARTS
+from wm_controller.spread import RAY_HELP, Workers
 
 
 @reports_errors
@@ -71,6 +71,7 @@ def evaluate(
     workers: int = typer.Option(
         0, help='Processes; 0: one per core. A plan is charged its own processor time.', min=0
     ),
+    ray: str | None = typer.Option(None, metavar='ADDRESS', help=RAY_HELP),
     out: Path = typer.Option(Path('runs'), help='Folder that the run folder is made in.'),
     record: Path | None = typer.Option(
         None, help='Data set (.h5) to write the drives to: for `wm train`, or its --calibrate.'
@@ -114,7 +115,7 @@ def evaluate(
         floors=floors,
         video=video,
         rerun=rerun,
-        workers=workers or available_cores(),
+        workers=Workers(workers, ray),
         out=out,
         record=record,
         without=tuple(without or ()),
@@ -128,13 +129,6 @@ def evaluate(
         raise NegativeResult(
             f'success {100 * rate:.0f} %, below the {100 * require:.0f} % required'
         )
-
-
-def available_cores() -> int:
-    """Cores this process may use, which containers often make fewer than the machine has."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _score_open_loop(model: str | None, data: Path, seen: int, as_json: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from wm_controller.cli.common import command_line, emit, progress, reports_errors
 from wm_controller.errors import InputError
+from wm_controller.spread import RAY_HELP, Workers
 
 
 @reports_errors
@@ -43,6 +44,8 @@ def ingest(
     min_steps: int = typer.Option(10, help='Shorter episodes are dropped.'),
     command_timeout: float = typer.Option(
         None, help='A command not repeated for this long becomes zero, s. Default: held.'),
+    workers: int = typer.Option(0, help='Processes, a bag each; 0: one a core.'),
+    ray: str | None = typer.Option(None, metavar='ADDRESS', help=RAY_HELP),
     as_json: bool = typer.Option(False, '--json', help='Print the report as one JSON object.'),
 ) -> None:
     """Turn recordings of a real robot into a data set, and say what was dropped and why.
@@ -61,7 +64,7 @@ def ingest(
         command_timeout_s=command_timeout, horizontal_fov_deg=fov, scan_offset=scan_offset)
     with _bars() as bar:
         report = run(bags, output, options, command=command_line(),
-                     progress=bar)
+                     progress=bar, workers=Workers(workers, ray, here=True))
     emit(report, as_json, _render)
 
 

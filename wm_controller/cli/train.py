@@ -5,7 +5,6 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 import math
-import os
 from pathlib import Path
 import sys
 from typing import Annotated, Any
@@ -34,11 +33,14 @@ def train(
         '--from', help='Bundle to begin from: fine-tune it on these data.')] = None,
     steps: Annotated[int | None, typer.Option(help='Iterations instead of minutes.')] = None,
     seed: Annotated[int, typer.Option(help='Seed of weights, batches and augmentation.')] = 0,
-    batch: Annotated[int, typer.Option(help='Sequences in a batch.')] = 32,
+    batch: Annotated[int, typer.Option(
+        help='Sequences in a batch, of all processes together.')] = 32,
     window: Annotated[int, typer.Option(
         help='Frames in a sequence: over how many the state learns to remember.')] = 16,
     learning_rate: Annotated[float, typer.Option(help='Peak learning rate.')] = 1e-3,
     threads: Annotated[int, typer.Option(help='Processor threads; 0: all.')] = 0,
+    precision: Annotated[str, typer.Option(
+        help='auto (bf16-mixed where that pays), 32-true or bf16-mixed.')] = 'auto',
     mirror: Annotated[bool, typer.Option(help='Train on mirror images too.')] = True,
     restart: Annotated[bool, typer.Option(help='Ignore a checkpoint beside the output.')] = False,
     max_memory_gb: Annotated[float, typer.Option(
@@ -100,6 +102,11 @@ def train(
         raise InputError(f'--labels {labels:g}: a share, from 0 to 1')
     if output.suffix != '.safetensors':
         raise InputError(f'{output}: name the bundle *.safetensors')
+    from wm_controller.training.crew import is_first
+
+    alone = (calibrate, goal_pictures_of, abstract_of, compass_of, decoder_of, proposal_of)
+    if any(alone) and not is_first():
+        return  # of a `torchrun`: there is nothing to share out
     if calibrate is not None:
         _calibrate(data, calibrate, output, threads, as_json)
         return
@@ -116,7 +123,8 @@ def train(
         weights=_weights(weight or []),
         minutes=minutes, steps=steps, seed=seed, batch=batch, threads=threads,
         initial=initial, learning_rate=learning_rate, mirror=mirror, restart=restart,
-        max_memory_gb=max_memory_gb, regulariser=regulariser, labels=labels,
+        half_precision=_half(precision), max_memory_gb=max_memory_gb, regulariser=regulariser,
+        labels=labels,
         pretrain_minutes=pretrain_minutes, architecture=replace(
             with_encoder(CURRENT, encoder), latent_action=LATENT_ACTION if latent_actions else 0))
     parts = _parts(
@@ -124,7 +132,7 @@ def train(
          'compass': compass_minutes, 'decoder': decoder_minutes, 'proposal': proposal_minutes},
         {'goal_pictures': goal_pictures_of, 'abstract': abstract_of, 'compass': compass_of,
          'decoder': decoder_of, 'proposal': proposal_of}, options)
-    if goal_pictures_of or abstract_of or compass_of or decoder_of or proposal_of:
+    if any(alone):
         _only_part(data, parts[0], as_json)
         return
     # A run that was stopped in one of the parts goes on there.
@@ -134,10 +142,10 @@ def train(
     ended: list[Any] = []
     gates = _gates(output) if begun else _model(data, options, ended.append)
     result: dict[str, Any] = {'model': str(output)}
-    # One process of a `torchrun` trains the parts: they are the small share of the work.
-    if int(os.environ.get('RANK', 0)) == 0:
-        result |= {part.name: part.train_if_possible(data) for part in parts}
-        gates = _gates(output)
+    if not is_first():
+        return  # one process of a `torchrun` trains the parts, the small share of the work
+    result |= {part.name: part.train_if_possible(data) for part in parts}
+    gates = _gates(output)
     result |= gates
     if ended:
         result['report'] = str(_report(runs, replace(ended[0], gates=gates), output))
@@ -145,6 +153,13 @@ def train(
     if not gates['passed']:
         raise NegativeResult(f'{output}: written, but gates failed: {", ".join(gates["failed"])}; '
                              'the controller refuses it unless allow_ungated is set')
+
+
+def _half(precision: str) -> bool | None:
+    known = {'auto': None, '32-true': False, 'bf16-mixed': True}
+    if precision not in known:
+        raise InputError(f'--precision {precision}: use {", ".join(known)}')
+    return known[precision]
 
 
 def _weights(given: list[str]) -> Any:
@@ -176,9 +191,12 @@ def _report(runs: Path, outcome: Any, output: Path) -> Path:
 
 def _model(data: list[Path], options: Any, on_end: Callable[[Any], None]) -> dict[str, Any]:
     """Train the model, write the bundle, return its gates."""
+    from wm_controller.training.crew import is_first
     from wm_controller.training.loop import train as run
     from wm_controller.training.monitor import has_collapsed
 
+    if not is_first():
+        return run(data, options, lambda *state: None, on_end)
     with progress_to('training') as move:
         def report(state, fraction, terms):  # type: ignore[no-untyped-def]
             rate = state.frames / max(state.elapsed_s, 1e-6)

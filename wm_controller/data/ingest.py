@@ -3,10 +3,11 @@
 """Recordings of real robots -> one data set file, and a report of what was kept and what not."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 import json
 from pathlib import Path
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,14 @@ from wm_controller.data.survey import survey
 from wm_controller.data.topics import choose, Chosen, Wanted
 from wm_controller.data.writer import check_output
 from wm_controller.errors import InputError
+from wm_controller.spread import spread, Workers
 
 SAME_VIEW_RAD = 0.05
 
 Report = dict[str, Any]
 Progress = Callable[[float], Any]
+Planned = tuple[Plan, Chosen, Report]
+Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -64,30 +68,81 @@ class Options:
 
 
 def ingest(paths: Sequence[str | Path], output: str | Path, options: Options | None = None, *,
-           command: str = '', progress: Callable[[str, float], Progress] | None = None) -> Report:
+           command: str = '', progress: Callable[[str, float], Progress] | None = None,
+           workers: Workers = Workers(1, here=True)) -> Report:
     """Read bags and write one data set; returns the report. `InputError` if a bag is refused.
 
-    `progress(description, total)` returns what is called with the work done.
+    `progress(description, total)` returns what is called with the work done. With several
+    `workers` each bag is read apart; the data set is the same.
     """
     options = options or Options()
     if not paths:
         raise InputError('no bag given')
     check_output(output)
-    plans: list[tuple[Path, Chosen, Plan]] = []
-    reports: list[Report] = []
-    for path in paths:
-        plan, chosen, report = _plan(Path(path), options, progress)
-        plans.append((Path(path), chosen, plan))
-        reports.append(report)
-    if not any(plan.episodes for _, _, plan in plans):
+    bags = [Path(path) for path in paths]
+    if workers.ray is None and workers.for_calls(len(bags)) == 1:
+        planned = [_plan(path, options, progress) for path in bags]
+
+        def episodes(number: int) -> Iterator[tuple[int, Frames]]:
+            plan, chosen, _ = planned[number]
+            advance = progress(f'writing {bags[number].name}', plan.n_steps) if progress else None
+            return _decoded(bags[number], chosen, plan, options, advance)
+
+        return _gathered(output, options, command, planned, episodes)
+    # Frames lie unpacked beside the data set, where all workers see them, until they are in it.
+    with tempfile.TemporaryDirectory(dir=Path(output).parent, prefix='.ingest_') as folder:
+        files = [Path(folder).resolve() / f'{number}.npy' for number in range(len(bags))]
+        calls = [(path.resolve(), path, options, file) for path, file in zip(bags, files)]
+        advance = progress('reading bags', len(bags)) if progress else None
+        apart = []
+        for _, found in spread(_read_apart, calls, workers, in_order=True):
+            apart.append(found)
+            if advance is not None:
+                advance(1)
+
+        def unpacked(number: int) -> Iterator[tuple[int, Frames]]:
+            if not apart[number][1]:
+                return
+            frames, first = np.load(files[number], mmap_mode='r'), 0
+            for e in apart[number][1]:
+                length = len(apart[number][0][0].episodes[e])
+                yield e, frames[first:first + length]
+                first += length
+
+        return _gathered(output, options, command, [found for found, _ in apart], unpacked)
+
+
+def _read_apart(path: Path, named: Path, options: Options, file: Path
+                ) -> tuple[Planned, list[int]]:
+    """Plan a bag, write its frames to `file`; runs in a worker. The episodes' order besides."""
+    plan, chosen, report = _plan(path, options, None)
+    report['path'] = str(named)
+    if not plan.episodes:
+        return (plan, chosen, report), []
+    width, height = options.image_size
+    frames = np.lib.format.open_memmap(file, 'w+', np.uint8, (plan.n_steps, height, width, 3))
+    order, first = [], 0
+    for e, pixels in _decoded(path, chosen, plan, options, None):
+        frames[first:first + len(pixels)] = pixels
+        order.append(e)
+        first += len(pixels)
+    frames.flush()
+    return (plan, chosen, report), order
+
+
+def _gathered(output: str | Path, options: Options, command: str, planned: Sequence[Planned],
+              episodes: Callable[[int], Iterator[tuple[int, Frames]]]) -> Report:
+    """Write the data set of planned bags, whose frames `episodes(number)` yields."""
+    reports = [report for _, _, report in planned]
+    if not any(plan.episodes for plan, _, _ in planned):
         raise InputError(_nothing_left(reports, options))
     sources = [{'path': r['path'], 'sha256': r['sha256']} for r in reports]
     with DatasetWriter(output, options.rate_hz, sources=sources, command=command, attributes={
             'action_source': ','.join(sorted({r['action_source'] for r in reports})),
             'ingest_report': json.dumps(reports), **_view(reports)}) as writer:
-        for number, (path, chosen, plan) in enumerate(plans):
-            advance = progress(f'writing {path.name}', plan.n_steps) if progress else None
-            _write(writer, path, chosen, plan, options, number, advance)
+        for number, (plan, _, _) in enumerate(planned):
+            for e, pixels in episodes(number):
+                _append(writer, pixels, plan.episodes[e], number)
         digest = writer.digest()
     return {
         'output': str(output), 'rate_hz': options.rate_hz, 'image_size': list(options.image_size),
@@ -96,7 +151,7 @@ def ingest(paths: Sequence[str | Path], output: str | Path, options: Options | N
 
 
 def _plan(path: Path, options: Options, progress: Callable[[str, float], Progress] | None
-          ) -> tuple[Plan, Chosen, Report]:
+          ) -> Planned:
     bearings = schema.CLEARANCE_BEARINGS
     mount = planar(*options.scan_offset) if options.scan_offset else None
     with Bag(path) as bag:
@@ -128,12 +183,12 @@ def _plan(path: Path, options: Options, progress: Callable[[str, float], Progres
     return plan, chosen, report
 
 
-def _write(writer: DatasetWriter, path: Path, chosen: Chosen, plan: Plan, options: Options,
-           bag_number: int, progress: Progress | None) -> None:
-    """Second pass: decode the frames that were chosen and write whole episodes."""
+def _decoded(path: Path, chosen: Chosen, plan: Plan, options: Options,
+             progress: Progress | None) -> Iterator[tuple[int, Frames]]:
+    """Second pass: decode the frames that were chosen; yields whole episodes by number."""
     place = {int(number): (e, i) for e, episode in enumerate(plan.episodes)
              for i, number in enumerate(episode.number)}
-    buffers: dict[int, NDArray[np.uint8]] = {}
+    buffers: dict[int, Frames] = {}
     left = Counter(e for e, _ in place.values())
     width, height = options.image_size
     with Bag(path) as bag:
@@ -147,14 +202,14 @@ def _write(writer: DatasetWriter, path: Path, chosen: Chosen, plan: Plan, option
             buffers[e][i] = fit(decode(message.content), options.image_size)
             left[e] -= 1
             if left[e] == 0:
-                _append(writer, buffers.pop(e), episode, bag_number)
+                yield e, buffers.pop(e)
             if progress is not None:
                 progress(1)
     if buffers:
         raise InputError(f'{path}: changed while it was read; is it still being recorded?')
 
 
-def _append(writer: DatasetWriter, pixels: NDArray[np.uint8], episode: EpisodePlan,
+def _append(writer: DatasetWriter, pixels: Frames, episode: EpisodePlan,
             bag_number: int) -> None:
     writer.append_episode(
         pixels, episode.action, episode.proprio, episode.pose, episode.stamp, episode.clearance,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from wm_controller.data.dataset import Dataset
-from wm_controller.data.rows import Rows
+from wm_controller.data.rows import ALONE, HostCrew, Rows
 from wm_controller.errors import InputError
 
 BASE_COLUMNS = ('action', 'proprio', 'pose', 'stamp', 'clearance')
@@ -25,11 +25,13 @@ class Windows:
 
     def __init__(self, datasets: Sequence[Dataset], length: int, *, stride: int = 1,
                  max_memory_gb: float = 8.0, columns: Sequence[str] = BASE_COLUMNS,
-                 progress: Callable[[float], Any] | None = None) -> None:
+                 progress: Callable[[float], Any] | None = None,
+                 crew: HostCrew = ALONE) -> None:
         """`stride`: steps between starts of windows; `columns`: what `batch` has beside pixels.
 
         `progress(n)` is called as n more frames are in memory. Pixels over `max_memory_gb`
-        (1e9 bytes) are unpacked into a temporary file, which is read for each batch.
+        (1e9 bytes) are unpacked into a temporary file, which is read for each batch. A `crew` of
+        several processes unpacks together, into one file that all of them read.
         """
         if length < 1 or stride < 1:
             raise ValueError(f'length and stride must be positive, not {length} and {stride}')
@@ -38,7 +40,7 @@ class Windows:
         self.length = length
         self.starts, self.episode, self.keys, self.episode_rows = _enumerate(
             datasets, length, stride)
-        self._rows = Rows(datasets, max_memory_gb, columns, progress)
+        self._rows = Rows(datasets, max_memory_gb, columns, progress, crew)
 
     def __len__(self) -> int:
         return int(self.starts.size)

@@ -9,10 +9,8 @@ each as late as it would be on a robot. Who gives way to the robot is replaced b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 import math
-import multiprocessing
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from wm_controller.simulation.description import HEEDLESS
 from wm_controller.simulation.rooms import make_room, Room
 from wm_controller.simulation.shapes import Footprints
 from wm_controller.simulation.simulator import CameraSpec, LASER_HEIGHT, Simulator
+from wm_controller.spread import spread, Workers
 
 TICK_S, SCAN_EVERY, COMMAND_EVERY = 0.02, 5, 3
 SCAN_LATE_S = 0.02  # from the laser to the guard
@@ -184,15 +183,15 @@ class _Classifier:
         return Contact(round(simulator.time, 2), thing, round(speed, 3), round(walking, 2))
 
 
-def run_attacks(indices: Sequence[int], seed: int, duration_s: float, workers: int,
+def run_attacks(indices: Sequence[int], seed: int, duration_s: float, workers: Workers,
                 on_done: Callable[[], None]) -> dict[str, Any]:
     """Attack in the rooms of these indices, in worker processes; see `summarise_attacks`."""
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(min(workers, len(indices)), mp_context=context) as pool:
-        waiting = [pool.submit(attack, index, seed, duration_s) for index in indices]
-        for _ in as_completed(waiting):
-            on_done()
-        return summarise_attacks([each.result() for each in waiting])
+    found = {}
+    for number, result in spread(attack, [(index, seed, duration_s) for index in indices],
+                                 workers):
+        found[number] = result
+        on_done()
+    return summarise_attacks([found[number] for number in range(len(indices))])
 
 
 def summarise_attacks(attacks: Sequence[Attack]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from wm_controller.evaluation.runner import (
 from wm_controller.evaluation.tasks import BANDS, IMAGE_BAND, TaskSpec
 from wm_controller.files import write_whole
 from wm_controller.planning.ablations import PARTS
+from wm_controller.spread import Workers
 from wm_controller.world_model.bundle import load_bundle
 
 NAMES = ('near', 'mid', 'far')
@@ -87,7 +88,7 @@ class Extent:
     episodes: int = 100
     seeds: tuple[int, ...] = (0, 1, 2)
     bands: tuple[str, ...] = NAMES
-    workers: int = 1
+    workers: Workers = Workers(1)
 
     @property
     def blocks(self) -> list[range]:
@@ -97,7 +98,7 @@ class Extent:
 
     def __post_init__(self) -> None:
         unknown = [band for band in self.bands if band not in NAMES]
-        if unknown or not self.bands or not self.seeds or self.episodes < 1 or self.workers < 1:
+        if unknown or not self.bands or not self.seeds or self.episodes < 1:
             raise InputError(f'bands {", ".join(self.bands)}: of {", ".join(NAMES)}, with at '
                              'least one seed, one drive and one worker')
 
@@ -136,7 +137,7 @@ def run_bands_study(model: Path, names: Sequence[str], extent: Extent, out: Path
             'seeds': list(extent.seeds), 'rows': table}
 
 
-def _cell(path: Path, job: Job, drives: range, workers: int, digest: str | None,
+def _cell(path: Path, job: Job, drives: range, workers: Workers, digest: str | None,
           on_done: Callable[[], None]) -> dict[str, Any]:
     if path.exists():
         cell: dict[str, Any] = json.loads(path.read_text())

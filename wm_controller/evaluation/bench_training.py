@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many frames a second training takes in, and how much memory."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 import subprocess
 import sys
@@ -14,45 +16,51 @@ from wm_controller.evaluation.bench_memory import LIMITS_MB
 from wm_controller.evaluation.bench_processes import peak_memory_mb
 
 ROOMS, STEPS = 12, 120
+TURNS = 2  # of one process and of two, by turns: what else the machine does meets both
 WM = (sys.executable, '-m', 'wm_controller.cli.main')
+TORCHRUN = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node')
+PARTS = ('goal-picture', 'compass', 'abstract', 'decoder', 'proposal')
 POLL_S = 0.1
 
 
 def bench_training(seconds: float, data: Path | None, threads: int) -> dict[str, Any]:
     """Train for a while on a data set, a small collected one by default, in a process."""
-    if data is not None and not data.is_file():
-        raise InputError(f'{data}: no such data set')
+    with _data(data) as (data, folder):
+        return {**_train(data, folder, seconds, threads), 'limit_mb': LIMITS_MB['training']}
+
+
+def bench_scaling(seconds: float, data: Path | None) -> dict[str, Any]:
+    """Train with one process and with two, of one thread each; frames a second and their ratio."""
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    with _data(data) as (data, folder):
+        for _ in range(TURNS):
+            for processes, found in rates.items():
+                found.append(_train(data, folder, seconds, 1, processes)['frames_per_s'])
+    one, two = (sum(found) / len(found) for found in rates.values())
+    return {'one_frames_per_s': rates[1], 'two_frames_per_s': rates[2], 'ratio': two / one}
+
+
+@contextmanager
+def _data(given: Path | None) -> Iterator[tuple[Path, Path]]:
+    """Give a data set, a small collected one by default, and a folder for models."""
+    if given is not None and not given.is_file():
+        raise InputError(f'{given}: no such data set')
     with tempfile.TemporaryDirectory(prefix='wm_bench_') as name:
-        folder = Path(name)
-        if data is None:
-            data = folder / 'data.h5'
-            _run(*WM, 'collect', '--rooms', str(ROOMS), '--steps', str(STEPS), '-o', str(data))
-        bundle = folder / 'model.safetensors'
-        peak_mb = _run(
-            *WM,
-            'train',
-            str(data),
-            '-o',
-            str(bundle),
-            '--minutes',
-            str(seconds / 60),
-            '--threads',
-            str(threads),
-            '--goal-picture-minutes',
-            '0',
-            '--compass-minutes',
-            '0',
-            '--abstract-minutes',
-            '0',
-            '--decoder-minutes',
-            '0',
-            '--proposal-minutes',
-            '0',
-            '--runs',
-            str(folder),
-            negative_ok=True,
-        )
-        return {**_record(bundle), 'peak_mb': peak_mb, 'limit_mb': LIMITS_MB['training']}
+        if given is None:
+            given = Path(name) / 'data.h5'
+            _run(*WM, 'collect', '--rooms', str(ROOMS), '--steps', str(STEPS), '-o', str(given))
+        yield given, Path(name)
+
+
+def _train(data: Path, folder: Path, seconds: float, threads: int, processes: int = 1
+           ) -> dict[str, Any]:
+    bundle = folder / 'model.safetensors'
+    start = WM if processes == 1 else (*TORCHRUN, str(processes), *WM[1:])
+    none = [word for part in PARTS for word in (f'--{part}-minutes', '0')]
+    peak_mb = _run(*start, 'train', str(data), '-o', str(bundle), '--minutes', str(seconds / 60),
+                   '--threads', str(threads), *none, '--runs', str(folder), '--restart',
+                   negative_ok=True)
+    return {**_record(bundle), 'peak_mb': peak_mb}
 
 
 def _record(bundle: Path) -> dict[str, Any]:
@@ -82,5 +90,6 @@ def _run(*command: str, negative_ok: bool = False) -> float:
         if process.returncode not in ((0, 1) if negative_ok else (0,)):
             errors.seek(0)
             said = errors.read().decode(errors='replace').strip()
-            raise InputError(f'`wm {command[3]}` did not work: {said.splitlines()[-1:] or "?"}')
+            raise InputError(f'`{" ".join(command[1:])}` did not work: '
+                             f'{said.splitlines()[-1:] or "?"}')
     return peak_mb

@@ -81,7 +81,7 @@ def run_collapse_study(
             train(list(data), options, lambda progress, fraction, terms: None)
         say(f'{name}: scoring')
         bundle = load_bundle(options.output)
-        row = {'name': name, **_record(bundle), **_predictions(bundle, held_out)}
+        row = {'name': name, **_record(bundle), **predictions(bundle, held_out)}
         if budget.episodes:
             say(f'{name}: driving')
             row['driving'] = _drive(options.output, budget, out / 'runs')
@@ -184,7 +184,7 @@ def _encode_ms(bundle: Bundle) -> float:
     return 1e3 * (time.process_time() - begun) / ENCODE_CALLS
 
 
-def _predictions(bundle: Bundle, held_out: Path) -> dict[str, Any]:
+def predictions(bundle: Bundle, held_out: Path) -> dict[str, Any]:
     """Errors on episodes never trained on, each with what needs no model beside it."""
     objective = Objective(bundle.model, Horizon(), Weights(), bfloat16_pays())
     with Dataset.open(held_out) as dataset:

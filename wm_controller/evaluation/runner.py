@@ -4,16 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-import multiprocessing
-import os
 from pathlib import Path
-import signal
-import threading
 import time
 from typing import Any, TYPE_CHECKING
 
@@ -21,6 +15,7 @@ from wm_controller.errors import InputError
 from wm_controller.evaluation.recorder import Keep
 from wm_controller.evaluation.records import Episode
 from wm_controller.evaluation.tasks import make_task, TaskSpec
+from wm_controller.spread import spread, Workers
 
 if TYPE_CHECKING:
     from wm_controller.evaluation.diffusion_file import Rival
@@ -36,13 +31,6 @@ BASELINES = ('straight', 'random', 'dynamic-window', 'oracle')
 DIFFUSION = 'diffusion'  # a rival with a model of its own kind
 PILOTS = ('hierarchical', 'flat')  # ours
 PLANNERS = (*PILOTS, DIFFUSION, *BASELINES)
-# One thread each, or a plan's processor time would hide that it needs the whole machine.
-ONE_THREAD = {
-    'OMP_NUM_THREADS': '1',
-    'OPENBLAS_NUM_THREADS': '1',
-    'MKL_NUM_THREADS': '1',
-    'LP_NUM_THREADS': '1',
-}
 
 
 @dataclass(frozen=True)
@@ -64,52 +52,16 @@ class Job:
 
 
 def run_jobs(
-    jobs: Sequence[tuple[Job, range]], workers: int, on_done: Callable[[], None]
+    jobs: Sequence[tuple[Job, range]], workers: Workers, on_done: Callable[[], None]
 ) -> list[list[Episode]]:
     """Attempt, for each job, the drives of these numbers; the results keep the jobs' order."""
-    if workers < 1:
-        raise InputError(f'--workers is {workers}: at least 1')
     todo = [(which, index) for which, (_, drives) in enumerate(jobs) for index in drives]
     results: dict[tuple[int, int], Episode] = {}
-    for which, episode in _attempt([(w, jobs[w][0], i) for w, i in todo], workers):
-        results[which, episode.task.index] = episode
+    calls = [(jobs[which][0], index) for which, index in todo]
+    for number, episode in spread(_drive, calls, workers):
+        results[todo[number]] = episode
         on_done()
     return [[results[w, i] for i in drives] for w, (_, drives) in enumerate(jobs)]
-
-
-def _attempt(work: Sequence[tuple[int, Job, int]], workers: int) -> Iterator[tuple[int, Episode]]:
-    for name, value in ONE_THREAD.items():
-        os.environ.setdefault(name, value)  # before a child, or this process, loads libraries
-    # Spawned, not forked: torch and the renderer do not survive a fork.
-    context = multiprocessing.get_context('spawn')
-    pool = ProcessPoolExecutor(
-        max_workers=max(1, min(workers, len(work))), mp_context=context, initializer=_begin_worker
-    )
-    try:
-        waiting = {pool.submit(_drive, job, index): which for which, job, index in work}
-        for done in as_completed(waiting):
-            yield waiting[done], done.result()
-    except BrokenProcessPool:
-        raise InputError(
-            'a worker was ended from outside, out of memory perhaps: use fewer --workers'
-        ) from None
-    finally:
-        # After an error or Ctrl-C no drive is worth waiting for.
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-
-
-def _begin_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # die silently with the terminal's Ctrl-C
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # nobody waits for the drive any more
 
 
 def _drive(job: Job, index: int) -> Episode:

@@ -33,6 +33,7 @@ from wm_controller.evaluation.tasks import room_of, TaskSpec
 from wm_controller.evaluation.video import write_video
 from wm_controller.planning.ablations import PARTS
 from wm_controller.planning.contract import NO_PLACES
+from wm_controller.spread import Workers
 
 FILMED = 5
 UNSEEN = Keep(trace=False, frame_period_s=None)
@@ -51,7 +52,7 @@ class Study:
     floors: bool = False  # also drive straight and at random
     video: bool = False
     rerun: bool = False  # write logs of the first drives for the Rerun viewer
-    workers: int = 1
+    workers: Workers = Workers(1)
     out: Path = Path('runs')
     record: Path | None = None  # data set of the planner's drives
     command: str = ''

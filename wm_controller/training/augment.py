@@ -7,20 +7,24 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from wm_controller.training.crew import Share, WHOLE
+
 Batch = dict[str, Tensor]
 PERMUTATIONS = tuple(permutations(range(3)))  # the first changes nothing
 
 
-def jitter_colours(pixels: Tensor, generator: torch.Generator, flicker: float = 0.03) -> Tensor:
+def jitter_colours(pixels: Tensor, generator: torch.Generator, flicker: float = 0.03,
+                   share: Share = WHOLE) -> Tensor:
     """Vary brightness, contrast and colour of (B, L, H, W, 3), alike within each sequence.
 
     Returns float32 in 0..255. Light flickers from frame to frame by a share, as exposure does.
+    With `share`, the pixels are one of a batch, which is varied alike by all processes.
     """
-    batch, length = pixels.shape[:2]
+    batch, length = share.count * len(pixels), pixels.shape[1]
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         value = torch.rand(*shape, generator=generator, device='cpu') * (high - low) + low
-        return value.to(pixels.device)
+        return share.of(value).to(pixels.device)
 
     gain = uniform(0.7, 1.3, batch, 1, 1, 1, 1) * uniform(
         1 - flicker, 1 + flicker, batch, length, 1, 1, 1)
@@ -41,15 +45,16 @@ def vary(batch: Batch, generator: torch.Generator, mirrored: bool, flicker: floa
     return {**batch, 'pixels': jitter_colours(batch['pixels'], generator, flicker)}
 
 
-def exchange_colours(batch: Batch, generator: torch.Generator, share: float = 0.5) -> Batch:
-    """Permute red, green and blue in a share of sequences, their goal pictures alike.
+def exchange_colours(batch: Batch, generator: torch.Generator, share: Share = WHOLE) -> Batch:
+    """Permute red, green and blue in half of the sequences, their goal pictures alike.
 
     Rooms of other colours for nothing: geometry does not hang on hue.
     """
     count = len(batch['pixels'])
-    which = torch.randint(1, len(PERMUTATIONS), (count,), generator=generator)
-    which[torch.rand(count, generator=generator) >= share] = 0
-    order = torch.tensor(PERMUTATIONS)[which].to(batch['pixels'].device)
+    total = share.count * count
+    which = torch.randint(1, len(PERMUTATIONS), (total,), generator=generator)
+    which[torch.rand(total, generator=generator) >= 0.5] = 0
+    order = torch.tensor(PERMUTATIONS)[share.of(which)].to(batch['pixels'].device)
     result = dict(batch)
     for key in _pictures(batch):
         images = batch[key]

@@ -12,6 +12,7 @@ from torch import Tensor
 from wm_controller.data.windows import Windows
 from wm_controller.safety.geometry import relative
 from wm_controller.training.counterfactual import draw_things
+from wm_controller.training.crew import Share, WHOLE
 from wm_controller.training.image_reach import draw_goals
 
 LABELLED_SHARE = 0.125  # of the windows drawn, at least, know their commands if any do
@@ -26,12 +27,13 @@ class Sampler:
 
     def __init__(self, windows: Windows, seed: int, reach_max_steps: int,
                  near_weight: float = 1.0, image_reach: bool = False,
-                 things: bool = False) -> None:
+                 things: bool = False, share: Share = WHOLE) -> None:
         """`near_weight`: how many times as likely as others windows with things < NEAR_M are.
 
         `image_reach`: draw the goals of `image_reach.draw_goals` too; `things`: what
-        `counterfactual.draw_things` gathers.
+        `counterfactual.draw_things` gathers. `share`: of each batch, what is read and returned.
         """
+        self._share = share
         self._windows, self._seed, self._reach = windows, seed, reach_max_steps
         self._image_reach, self._things = image_reach, things
         clearance = windows.column('clearance')
@@ -40,9 +42,9 @@ class Sampler:
         near = count[windows.starts + windows.length] > count[windows.starts]
         weight = np.where(near, near_weight, 1.0)
         labelled = windows.complete('action')
-        share = weight[labelled].sum() / weight.sum()
-        if 0 < share < LABELLED_SHARE:
-            weight[labelled] *= LABELLED_SHARE / (1 - LABELLED_SHARE) * (1 - share) / share
+        known = weight[labelled].sum() / weight.sum()
+        if 0 < known < LABELLED_SHARE:
+            weight[labelled] *= LABELLED_SHARE / (1 - LABELLED_SHARE) * (1 - known) / known
         self._cumulative = np.cumsum(weight)
 
     def sample(self, batch: int, iteration: int) -> dict[str, Tensor]:
@@ -52,16 +54,21 @@ class Sampler:
         indices = np.minimum(np.searchsorted(self._cumulative, drawn, side='right'),
                              len(self._windows) - 1)
         return assemble(self._windows, indices, rng, self._reach, self._image_reach,
-                        self._things)
+                        self._things, self._share)
 
 
 def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
              reach_max_steps: int, image_reach: bool = False,
-             things: bool = False) -> dict[str, Tensor]:
-    """Gather windows and add goals; see `objective.Objective` for names and shapes."""
-    columns = windows.batch(indices)
-    rows = windows.starts[indices]
-    first, stop = windows.episode_rows[windows.episode[indices]].T
+             things: bool = False, share: Share = WHOLE) -> dict[str, Tensor]:
+    """Gather windows and add goals; see `objective.Objective` for names and shapes.
+
+    What is random is drawn for the whole batch, what is read is the share alone: so all shares
+    together are the batch of one process.
+    """
+    mine = share.of(indices)
+    columns = windows.batch(mine)
+    rows = windows.starts[mine]
+    first, stop = windows.episode_rows[windows.episode[mine]].T
     pose, length = windows.column('pose'), windows.length
     all_rows = rows[:, None] + np.arange(length)
 
@@ -69,7 +76,7 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
     before[all_rows - 1 < first[:, None]] = 0.0  # nothing was commanded before an episode began
 
     # One goal position per sequence, at least one step after each frame that is asked about it.
-    ahead = rng.integers(1, reach_max_steps + 1, size=len(rows))
+    ahead = share.of(rng.integers(1, reach_max_steps + 1, size=len(indices)))
     goal_row = np.minimum(rows + ahead, stop - 1)
     steps = goal_row[:, None] - all_rows
     goal = relative(pose[all_rows], pose[goal_row][:, None, :])[..., :2]
@@ -82,9 +89,9 @@ def assemble(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
         'reach_goal': goal, 'reach_time': steps * period[:, None],
     }
     if image_reach:
-        arrays.update(draw_goals(windows, indices, rng))
+        arrays.update(draw_goals(windows, indices, rng, share))
     if things:
-        arrays.update(draw_things(windows, indices, rng))
+        arrays.update(draw_things(windows, indices, rng, share))
     return {name: torch.from_numpy(np.ascontiguousarray(
         values if values.dtype == np.uint8 else values.astype(np.float32)))
         for name, values in arrays.items()}

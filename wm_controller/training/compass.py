@@ -4,7 +4,9 @@
 Train what tells the heading against the walls, on a finished model's features.
 
 Only simulated rooms say how the robot truly stood in them; their walls lie along the axes. On a
-real robot the head says what it learned there: how walls at right angles look.
+real robot the head says what it learned there: how walls at right angles look. A model that is
+fine-tuned on a real robot's drives sees with other features than before: there the head learns to
+say of their pictures what it said before.
 """
 
 from dataclasses import dataclass, replace
@@ -20,7 +22,12 @@ from wm_controller.training import augment
 from wm_controller.training.gates import mean_of_known
 from wm_controller.training.part import Batch, NoData, Part, PartOptions, Sampler
 from wm_controller.world_model.bundle import Bundle
-from wm_controller.world_model.compass import compass_loss, CompassHead, heading_of
+from wm_controller.world_model.compass import (
+    compass_distance,
+    compass_loss,
+    CompassHead,
+    heading_of,
+)
 from wm_controller.world_model.precision import bfloat16_pays
 
 WIDTH = 64
@@ -51,7 +58,9 @@ class CompassPart(Part):
             bundle.spec.architecture, compass_width=options.width))
         self.module = CompassHead(spec, bundle.model.encoder.feature_shape).to(device)
         self.half_precision = bfloat16_pays(device)
-        self.begin_from(bundle, options.initial)
+        given = self.begin_from(bundle, options.initial)
+        # The model as it was, where it had other features than this one has.
+        self._before = given if given is not None and given is not bundle else None
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -61,22 +70,41 @@ class CompassPart(Part):
     def identity(self) -> dict[str, Any]:
         return self.architecture
 
+    def record(self, iterations: int) -> dict[str, Any]:
+        """Return which bundle it learned from, where that was not the data alone."""
+        return {'begun_from': self._before.digest} if self._before else {}
+
     def sampler(self, windows: Windows) -> Sampler:
-        """Draw frames; vary light, hue and side. Raises NoData without true poses."""
-        options = self.options
-        known = _known(windows)
+        """Draw frames; vary light, hue and side.
+
+        Raises NoData without true poses, if there is no earlier compass to learn from either.
+        """
+        options, before = self.options, None
+        try:
+            known = _known(windows)
+        except NoData:
+            if self._before is None:
+                raise
+            known, before = windows.starts, self._before.model
 
         def sample(iteration: int, generator: torch.Generator) -> Batch:
             rng = np.random.default_rng([options.seed, 47, iteration])
             batch = _frames(windows, rng.choice(known, options.batch))
             batch = augment.vary(batch, generator, options.mirror, FLICKER)
-            return {'pixels': batch['pixels'][:, 0], 'heading': batch['goal_pose'][:, 2]}
+            pixels = batch['pixels'][:, 0]
+            if before is None or before.compass is None:
+                return {'pixels': pixels, 'heading': batch['goal_pose'][:, 2]}
+            with torch.no_grad():
+                return {'pixels': pixels, 'before': before.compass(
+                    before.encode_with_features(pixels)[1])}
 
         return sample
 
     def loss(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Batch]:
-        """Likelihood of the true heading."""
-        loss = compass_loss(self._told(batch['pixels']), batch['heading'])
+        """Likelihood of the true heading, or of the one that was told before."""
+        told = self._told(batch['pixels'])
+        loss = compass_distance(told, batch['before']) if 'before' in batch else compass_loss(
+            told, batch['heading'])
         return loss, {'compass': loss.detach()}
 
     def _told(self, pixels: Tensor) -> Tensor:

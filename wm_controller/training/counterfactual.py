@@ -17,6 +17,7 @@ from torch import Tensor
 from wm_controller.data.windows import Windows
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.training import losses
+from wm_controller.training.crew import Share, WHOLE
 from wm_controller.world_model.heads import GAP_MAX, GAP_MIN, GAP_QUANTILES
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.poses import chained, placed
@@ -28,20 +29,20 @@ RANGE_M = 4.0       # what is seen further away is placed too coarsely
 Batch = dict[str, Tensor]
 
 
-def draw_things(windows: Windows, indices: NDArray[Any], rng: np.random.Generator
-                ) -> dict[str, NDArray[Any]]:
+def draw_things(windows: Windows, indices: NDArray[Any], rng: np.random.Generator,
+                share: Share = WHOLE) -> dict[str, NDArray[Any]]:
     """Gather what the drive saw around each window, and the way it went.
 
     Returns `things` (B, P, 2) m and `trail` (B, L, 3), both in the base frame of the window's
     first frame; NaN where there is nothing or no odometry.
     """
     bearings = windows.bearings
+    drawn, indices = share.of(rng.random((len(indices), FRAMES))), share.of(indices)
     rows, length = windows.starts[indices], windows.length
     first, stop = windows.episode_rows[windows.episode[indices]].T
     low = np.maximum(first, rows - WITHIN_FRAMES)
     high = np.minimum(stop, rows + length + WITHIN_FRAMES)
-    looked = low[:, None] + (rng.random((len(rows), FRAMES)) * (high - low)[:, None]).astype(
-        np.int64)
+    looked = low[:, None] + (drawn * (high - low)[:, None]).astype(np.int64)
     pose = windows.column('pose')
     origin = pose[rows]
     trail = relative(origin[:, None], pose[rows[:, None] + np.arange(length)])

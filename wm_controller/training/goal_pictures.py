@@ -72,6 +72,10 @@ class GoalPicturePart(Part):
         """Return how many pairs were compared, and which bundle's weights it began from."""
         return {'pairs': iterations * self.options.batch, 'begun_from': self._begun_from}
 
+    def kept_without_data(self) -> dict[str, Any] | None:
+        """As it was in the bundle begun from: it shares nothing with the model that changed."""
+        return {'kept_from': self._begun_from} if self._begun_from else None
+
     def sampler(self, windows: Windows) -> Sampler:
         """Draw pairs; vary light, hue and side of both alike. Raises NoData without poses."""
         options = self.options

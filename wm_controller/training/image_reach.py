@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wm_controller.data.windows import Windows
 from wm_controller.training import losses
+from wm_controller.training.crew import Share, WHOLE
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.reach import REACH_MAX_STEPS
 
@@ -20,18 +21,19 @@ IMAGE_REACH_QUANTILE = 0.2  # of the times that drives took: near the shortest t
 
 
 def draw_goals(windows: Windows, indices: NDArray[Any],
-               rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+               rng: np.random.Generator, share: Share = WHOLE) -> dict[str, NDArray[Any]]:
     """Draw pictures that the same drive saw later, near and far ones alike often.
 
     Returns `reach_pixels` (B, G, H, W, 3), `reach_steps` (B, G, L): steps from each frame to the
     picture, NaN behind it, and `place` (B,), a number of the room, NaN where none is known.
     """
-    rows, length = windows.starts[indices], windows.length
+    length, shape = windows.length, (len(indices), GOALS)
+    offset = share.of(rng.integers(0, length, shape))
+    ahead = share.of(np.exp(rng.uniform(0.0, np.log(REACH_MAX_STEPS), shape)).astype(np.int64))
+    indices = share.of(indices)
+    rows, shape = windows.starts[indices], (len(indices), GOALS)
     stop = windows.episode_rows[windows.episode[indices]][:, 1]
-    shape = (len(rows), GOALS)
-    seen_from = rows[:, None] + rng.integers(0, length, shape)
-    ahead = np.exp(rng.uniform(0.0, np.log(REACH_MAX_STEPS), shape)).astype(np.int64)
-    goal = np.minimum(seen_from + ahead, stop[:, None] - 1)
+    goal = np.minimum(rows[:, None] + offset + ahead, stop[:, None] - 1)
     steps = goal[..., None] - (rows[:, None, None] + np.arange(length))
     pictures = windows.images(goal.reshape(-1))
     return {

@@ -14,6 +14,7 @@ from wm_controller.training.collapse.method import Method
 from wm_controller.training.collapse.vicreg import VICReg
 from wm_controller.training.counterfactual import gap_loss
 from wm_controller.training.image_reach import image_reach_loss
+from wm_controller.training.keeping import Keeper
 from wm_controller.world_model.heads import CLEARANCE_MIN, CLEARANCE_QUANTILES
 from wm_controller.world_model.model import WorldModel
 
@@ -45,6 +46,7 @@ class Weights:
     latent_motion: float = 4.0
     latent_bottleneck: float = 0.08
     latent_command: float = 4.0
+    kept: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,10 @@ class Objective(nn.Module):
     """
 
     def __init__(self, model: WorldModel, horizon: Horizon, weights: Weights,
-                 half_precision: bool = False, method: type[Method] = VICReg) -> None:
+                 half_precision: bool = False, method: type[Method] = VICReg,
+                 keeper: Keeper | None = None) -> None:
         super().__init__()
+        self.keeper = keeper
         self.model = model
         self.method = method(model)
         self.horizon = horizon
@@ -110,6 +114,8 @@ class Objective(nn.Module):
         if self.model.spec.architecture.gap:
             terms['gap'] = gap_loss(self.model, states, future, self.starts(states.shape[1]),
                                     batch)
+        if self.keeper is not None:
+            terms['kept'] = self.keeper.loss(self.model, states, future, self._cut, batch)
         total = sum((getattr(self.weights, f.name) * terms[f.name] for f in fields(Weights)
                      if f.name in terms), start=latents.new_zeros(()))
         return total, {name: term.detach() for name, term in terms.items()}
@@ -125,6 +131,11 @@ class Objective(nn.Module):
         count = min(self.horizon.starts, last - first + 1)
         return torch.linspace(first, last, count).round().long().tolist()
 
+    def _cut(self, values: Tensor, offset: int, count: int) -> Tensor:
+        """Gather (N, count, ...) of (B, L, ...) from `offset` behind each start on."""
+        return torch.cat([values[:, t + offset:t + offset + count]
+                          for t in self.starts(values.shape[1])])
+
     def _rollout(self, states: Tensor, latents: Tensor, targets: Tensor,
                  batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
         """Imagine from several frames at once; read all heads from seen and imagined states.
@@ -132,11 +143,7 @@ class Objective(nn.Module):
         Returns the terms and the imagined states (N, T, S).
         """
         steps = self.horizon.predicted
-        starts = self.starts(states.shape[1])
-
-        def windows(values: Tensor, offset: int, count: int) -> Tensor:
-            return torch.cat([values[:, t + offset:t + offset + count] for t in starts])
-
+        starts, windows = self.starts(states.shape[1]), self._cut
         imagined, pose_change, divergence = self._imagine(
             torch.cat([states[:, t] for t in starts]), windows(batch['action'], 0, steps),
             windows(states, 1, steps))

@@ -117,6 +117,13 @@ class Part(ABC):
         """Settings that a resumed run must share, beside those that all parts have."""
         return {}
 
+    def kept_without_data(self) -> dict[str, Any] | None:
+        """What to record where there is nothing to train on, if `module` is of use as it is.
+
+        None: it is not, and the bundle goes without this part.
+        """
+        return None
+
     @abstractmethod
     def sampler(self, windows: Windows) -> Sampler:
         """Return what draws and augments the batch of an iteration, alike for like numbers."""
@@ -186,7 +193,12 @@ def train_part(paths: list[Path], options: PartOptions, make: Maker, report: Rep
             sample = part.sampler(training)
         except NoData:
             path.unlink()
-            raise
+            kept = part.kept_without_data()
+            if kept is None:
+                raise
+            save_with_part(bundle.path, options.output, part.PREFIX, part.module,
+                           part.architecture, {part.NAME: kept}, {})
+            return kept
         part.module.train()
         terms = iterate(part, optimizer, sample, options, progress, report, keep)
         part.module.eval()

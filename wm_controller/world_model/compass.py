@@ -50,6 +50,21 @@ def heading_of(told: Tensor) -> tuple[Tensor, Tensor]:
 
 def compass_loss(told: Tensor, heading: Tensor) -> Tensor:
     """Return the mean negative log likelihood of headings (B,) rad, less a constant."""
+    return _divergence(told, torch.stack([(4 * heading).cos(), (4 * heading).sin()], -1))
+
+
+def compass_distance(told: Tensor, before: Tensor) -> Tensor:
+    """Return the mean cross entropy of what (B, 3) is told, given what was `before`, (B, 3).
+
+    Where that was unsure, what is told shall be too.
+    """
+    concentration = before[:, 2:].exp()
+    sure = torch.special.i1e(concentration) / torch.special.i0e(concentration)
+    return _divergence(told, sure * before[:, :2])
+
+
+def _divergence(told: Tensor, mean: Tensor) -> Tensor:
+    """Negative log likelihood of directions whose mean is (B, 2), less a constant."""
     concentration = told[:, 2].exp()
-    off = 1 - told[:, 0] * (4 * heading).cos() - told[:, 1] * (4 * heading).sin()
+    off = 1 - (told[:, :2] * mean).sum(-1)
     return (concentration * off + torch.special.i0e(concentration).log()).mean()

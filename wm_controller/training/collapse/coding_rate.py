@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from wm_controller.training.collapse.method import Method
+from wm_controller.training.crew import everywhere
 
 DISTORTION = 0.5  # epsilon squared
 
@@ -21,7 +22,7 @@ class CodingRate(Method):
 
     def terms(self, latents: Tensor, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
         """As `Method.terms`."""
-        views = torch.stack([predicted.flatten(0, 1), target.flatten(0, 1)], 1)
+        views = everywhere(torch.stack([predicted.flatten(0, 1), target.flatten(0, 1)], 1))
         return {**super().terms(latents, predicted, target),
                 'coding_rate': 1 - coding_rate_reduction(views)}
 

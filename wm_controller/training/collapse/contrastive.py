@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.training.collapse.method import Method
+from wm_controller.training.crew import everywhere
 
 TEMPERATURE = 0.1
 
@@ -15,7 +16,8 @@ class Contrastive(Method):
 
     def terms(self, latents: Tensor, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
         """As `Method.terms`: no squared error, only who belongs to whom."""
-        return {'contrastive': info_nce(predicted.transpose(0, 1), target.transpose(0, 1))}
+        return {'contrastive': info_nce(
+            everywhere(predicted).transpose(0, 1), everywhere(target).transpose(0, 1))}
 
 
 def info_nce(predicted: Tensor, target: Tensor) -> Tensor:

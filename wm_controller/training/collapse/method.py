@@ -5,6 +5,7 @@
 import torch
 from torch import nn, Tensor
 
+from wm_controller.training.crew import everywhere
 from wm_controller.world_model.model import WorldModel
 from wm_controller.world_model.spec import Architecture
 
@@ -47,5 +48,6 @@ def shares(latents: Tensor, steps: int) -> Tensor:
     """
     changed = torch.stack([(latents[:, k:] - latents[:, :-k]).pow(2).mean()
                            for k in range(1, steps + 1)])
+    changed = everywhere(changed[None]).mean(0)
     share = 1 / changed.clamp_min(1e-3 * changed.max().clamp_min(1e-9))
     return share / share.mean()

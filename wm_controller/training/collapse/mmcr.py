@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from wm_controller.training.collapse.method import Method
+from wm_controller.training.crew import everywhere
 
 EPSILON = 1e-6  # keeps the gradient of the square root finite where a dimension is empty
 
@@ -19,7 +20,7 @@ class MMCR(Method):
 
     def terms(self, latents: Tensor, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
         """As `Method.terms`."""
-        views = torch.stack([predicted.flatten(0, 1), target.flatten(0, 1)], 1)
+        views = everywhere(torch.stack([predicted.flatten(0, 1), target.flatten(0, 1)], 1))
         return {**super().terms(latents, predicted, target), 'mmcr': manifold_capacity(views)}
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from wm_controller.training.collapse.method import Method
+from wm_controller.training.crew import everywhere
 from wm_controller.world_model.model import WorldModel
 
 DIRECTIONS = 256
@@ -28,7 +29,7 @@ class SIGReg(Method):
         self.step += 1
         drawn = torch.randn(latents.shape[-1], DIRECTIONS, generator=generator)
         return {**super().terms(latents, predicted, target),
-                'sigreg': sigreg(latents.flatten(0, 1), drawn.to(latents))}
+                'sigreg': sigreg(everywhere(latents.flatten(0, 1)), drawn.to(latents))}
 
 
 def sigreg(latents: Tensor, directions: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from wm_controller.training import losses
 from wm_controller.training.collapse.method import Method
+from wm_controller.training.crew import everywhere
 
 
 class VICReg(Method):
@@ -13,6 +14,6 @@ class VICReg(Method):
 
     def terms(self, latents: Tensor, predicted: Tensor, target: Tensor) -> dict[str, Tensor]:
         """As `Method.terms`."""
-        flat = latents.flatten(0, 1)
+        flat = everywhere(latents.flatten(0, 1))
         return {**super().terms(latents, predicted, target),
                 'variance': losses.variance_hinge(flat), 'covariance': losses.covariance(flat)}
