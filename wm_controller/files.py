@@ -24,8 +24,8 @@ def replacing(path: Path, make_folder: bool = False) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f'{path}: cannot be written: {error.strerror}; free space or choose '
-                         'another path') from error
+        raise InputError(f'{path}: cannot be written: {error.strerror or error}; free space or '
+                         'choose another path') from error
     finally:
         if temporary.exists():
             temporary.unlink()

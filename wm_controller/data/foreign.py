@@ -3,7 +3,7 @@
 """Data sets of other programs become ours: which of their numbers are speeds, at which rate."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import json
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,7 +59,6 @@ class Selection:
     pose: tuple[str, str, str] | None = None
     """The three numbers that are x m, y m, yaw rad; None: there are none."""
     min_steps: int = 10
-    notes: list[str] = field(default_factory=list)
 
 
 def convert(source: Source, output: Path, wanted: Selection, *, command: str = '',
@@ -121,9 +120,10 @@ class _Pick:
             'action': None if self._action is None else [f'{c}/{i}' for c, i in self._action],
             'pose': None if self._pose is None else [f'{c}/{i}' for c, i in self._pose]}
 
-    def rows(self, columns: Rows) -> Rows:
-        """Columns of our schema, one row a step of ours."""
-        rows: Rows = {'pixels': columns['pixels'], 'stamp': columns['stamp'][::self._stride]}
+    def rows(self, columns: Rows) -> dict[str, Any]:
+        """Columns of our schema, one row a step of ours; None for no action."""
+        rows: dict[str, Any] = {'pixels': columns['pixels'], 'action': None,
+                                'stamp': columns['stamp'][::self._stride]}
         if self._action is not None:
             rows['action'] = self._held(self._scale * _stack(columns, self._action))
         if self._ours:

@@ -3,7 +3,6 @@
 """LeRobot data sets, layouts v2.0, v2.1 and v3.0: parquet, mp4 and meta/info.json."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 import io
 from itertools import groupby
@@ -183,8 +182,7 @@ class LeRobotSource:
                 yield self._episode(episode.number, pictures, numbers)
         finally:
             if frames is not None:
-                with closing(frames):
-                    pass
+                frames.close()
 
     def _episode(self, number: int, pictures: list[NDArray[np.uint8]],
                  numbers: dict[str, list[Any]]) -> tuple[Rows, Rows]:
