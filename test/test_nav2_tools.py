@@ -83,23 +83,22 @@ class Manager:
 
 
 def test_a_lifecycle_manager_brings_it_up_down_and_back_after_a_crash(probe, spawn_node):
-    def start():
-        return spawn_node('wm_controller.nodes.controller', '--ros-args', '-p',
-                          'autostart:=false', '-p', 'model:=indoor')
-
-    manager, node = Manager(probe), start()
+    unmanaged = ['--ros-args', '-p', 'autostart:=false']
+    manager = Manager(probe)
+    node = spawn_node('wm_controller.nodes.controller', *unmanaged, '-p', 'model:=indoor')
     probe.until(manager.found, 60.0, 'the controller')
     assert manager.state() == State.PRIMARY_STATE_UNCONFIGURED  # autostart false: it waits
     print(f'configure with the shipped model: {manager.startup():.1f} s')
-    # pause, resume, reset, as the buttons of Nav2's panel
-    manager.change(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE,
-                   Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
-    manager.startup()
     os.kill(node.pid, signal.SIGKILL)
     node.wait()
-    start()  # use_respawn
+    # started again, with a driver that loads in no time
+    spawn_node('steering_controller', *unmanaged, PYTHONPATH=os.path.dirname(__file__))
     assert manager.live()
     assert manager.state() == State.PRIMARY_STATE_UNCONFIGURED
+    manager.startup()
+    # pause, resume, reset and start, as the buttons of Nav2's panel; then shutdown
+    manager.change(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE,
+                   Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
     manager.startup()
     manager.change(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
                    Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
