@@ -70,6 +70,8 @@ EXTRAS = {
     'cluster': ['ray>=2.9'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
+    # What `wm convert` reads and writes data sets of LeRobot and stable-worldmodel with.
+    'data-sets': ['hdf5plugin', 'pyarrow>=14'],
     'test': [
         'catkin_pkg',
         'colcon-common-extensions',

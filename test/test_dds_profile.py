@@ -5,10 +5,11 @@
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
-from wm_controller.resources import dds_environment
+from wm_controller.resources import dds_environment, share_directory
 
 pytest.importorskip('rclpy', reason='needs rclpy')
 
@@ -79,3 +80,16 @@ def test_images_of_640x480_arrive_with_the_shipped_profile(ros_domain):
 def test_a_profile_of_the_user_is_left_alone():
     assert dds_environment({'FASTDDS_DEFAULT_PROFILES_FILE': '/mine.xml'}) == {}
     assert dds_environment({'FASTRTPS_DEFAULT_PROFILES_FILE': '/mine.xml'}) == {}
+
+
+def test_the_profiles_are_what_their_middleware_reads():
+    """Well-formed, in the namespace and with the elements that each documents."""
+    fast = ElementTree.parse(share_directory() / 'config' / 'fastdds.xml').getroot()
+    fast_ns = {'d': 'http://www.eprosima.com'}
+    sizes = [int(e.text) for e in fast.iterfind('.//d:segment_size', fast_ns)]
+    assert sizes and min(sizes) > 1920 * 1080 * 3
+    cyclone = ElementTree.parse(share_directory() / 'config' / 'cyclonedds.xml').getroot()
+    ns = {'d': 'https://cdds.io/config'}
+    assert cyclone.tag == '{https://cdds.io/config}CycloneDDS'
+    assert cyclone.find('d:Domain/d:General/d:MaxMessageSize', ns).text == '65500B'
+    assert cyclone.find('d:Domain/d:Internal/d:SocketReceiveBufferSize', ns).get('min') == '10MB'

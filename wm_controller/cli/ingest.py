@@ -58,7 +58,7 @@ def ingest(
     from wm_controller.data.topics import Wanted
 
     options = Options(
-        rate_hz=rate, image_size=_size(size),
+        rate_hz=rate, image_size=image_size(size),
         topics=Wanted(image_topic, odom_topic, cmd_topic, scan_topic),
         action_scale=action_scale, align_lag=align_lag, max_gap_s=max_gap, min_steps=min_steps,
         command_timeout_s=command_timeout, horizontal_fov_deg=fov, scan_offset=scan_offset)
@@ -78,7 +78,8 @@ def _bars() -> Iterator[Any]:
         yield start
 
 
-def _size(text: str) -> tuple[int, int]:
+def image_size(text: str) -> tuple[int, int]:
+    """(width, height) of a text such as 96x72; raises InputError."""
     width, _, height = text.lower().partition('x')
     if not (width.isdigit() and height.isdigit()):
         raise InputError(f'--size is {text!r}, expected width x height such as 96x72')

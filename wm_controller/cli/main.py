@@ -18,6 +18,7 @@ ORDER = (
     'demo',
     'collect',
     'ingest',
+    'convert',
     'inspect',
     'train',
     'evaluate',

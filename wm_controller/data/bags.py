@@ -128,6 +128,8 @@ class Bag:
         if (path / 'metadata.yaml').is_file():
             return self._files_of_metadata()
         found = sorted(p for p in path.iterdir() if _suffix(p) in BAG_SUFFIXES and p.is_file())
+        if (path / 'meta' / 'info.json').is_file():
+            raise InputError(f'{path}: is a data set of LeRobot, not a bag: use `wm convert`')
         if not found:
             raise InputError(f'{path}: is not a bag: the folder holds no metadata.yaml and no '
                              '.mcap, .db3 or .bag file')
