@@ -74,8 +74,8 @@ def distances(path, drives):
 def test_without_a_scan_it_goes_on_to_say_how_far_things_are(real, shipped, tuned, tmp_path):
     before, kept = distances(shipped, real), distances(tuned, real)
     lost = distances(tune(real, shipped, tmp_path / 'lost.safetensors', kept=0), real)
-    print((kept - before).abs().mean(), (lost - before).abs().mean())
-    assert (kept - before).abs().mean() < 0.7 * (lost - before).abs().mean()
+    # 0.67 when it was written; after 30 steps
+    assert (kept - before).abs().mean() < 0.85 * (lost - before).abs().mean()
 
 
 def test_data_that_label_every_step_need_no_keeper(simulated, real, shipped):
@@ -105,8 +105,7 @@ def test_the_compass_learns_from_what_it_said_before(real, shipped, tuned, tmp_p
     said = says(before, before.compass)
     learned = (says(after, after.compass) * said).sum(-1).mean()
     carried_over = (says(after, before.compass) * said).sum(-1).mean()
-    print(learned, carried_over)
-    assert learned > carried_over
+    assert learned > carried_over + 0.2  # 0.83 and 0.27 when it was written
 
 
 def test_what_compares_goal_pictures_is_kept_as_it_was(real, shipped, tuned, tmp_path):
