@@ -40,23 +40,29 @@ def shipped(simulated, tmp_path_factory):
     """A bundle with a compass and a head for goal pictures."""
     path = tiny_bundle(tmp_path_factory.mktemp('model') / 'shipped.safetensors', simulated)
     for options, part in ((CompassOptions(path, path, width=16, **PART), CompassPart),
-                          (GoalPictureOptions(path, path, channels=(8, 8, 8), **PART),
+                          (GoalPictureOptions(path, path, channels=(8, 8, 8), **{
+                              **PART, 'steps': 3}),
                            GoalPicturePart)):
         train_part([simulated], options, part, quiet)
     return path
 
 
-def tuned(real, shipped, output, **weights):
-    options = tiny_options(output.parent, TINY, 30, output=output, initial=shipped,
-                           weights=Weights(**weights))
-    train([real], options, quiet)
+def tune(real, shipped, output, **weights):
+    """So roughly that nothing of the encoder stays as it was."""
+    train([real], tiny_options(output.parent, TINY, 30, output=output, initial=shipped,
+                               learning_rate=1e-2, weights=Weights(**weights)), quiet)
     return output
 
 
-def distances(path, simulated):
-    """What a bundle says of how far things are, log m, in frames of simulated drives."""
+@pytest.fixture(scope='module')
+def tuned(real, shipped, tmp_path_factory):
+    return tune(real, shipped, tmp_path_factory.mktemp('tuned') / 'tuned.safetensors')
+
+
+def distances(path, drives):
+    """What a bundle says of how far things are, log m, in frames of drives."""
     model = load_bundle(path).model
-    with Dataset.open(simulated) as data:
+    with Dataset.open(drives) as data:
         batch = {name: torch.from_numpy(values) for name, values in Windows(
             [data], 12).batch(range(0, 200, 10)).items()}
     with torch.no_grad():
@@ -65,11 +71,11 @@ def distances(path, simulated):
         return model.clearance_head(model.follow(latents, before, batch['proprio']))
 
 
-def test_without_a_scan_it_goes_on_to_say_how_far_things_are(simulated, real, shipped, tmp_path):
-    before = distances(shipped, simulated)
-    kept = distances(tuned(real, shipped, tmp_path / 'kept.safetensors'), simulated)
-    lost = distances(tuned(real, shipped, tmp_path / 'lost.safetensors', kept=0), simulated)
-    assert (kept - before).abs().mean() < 0.7 * (lost - before).abs().mean()
+def test_without_a_scan_it_goes_on_to_say_how_far_things_are(real, shipped, tuned, tmp_path):
+    before, kept = distances(shipped, real), distances(tuned, real)
+    lost = distances(tune(real, shipped, tmp_path / 'lost.safetensors', kept=0), real)
+    # 0.67 when it was written; after 30 steps
+    assert (kept - before).abs().mean() < 0.85 * (lost - before).abs().mean()
 
 
 def test_data_that_label_every_step_need_no_keeper(simulated, real, shipped):
@@ -82,10 +88,9 @@ def test_data_that_label_every_step_need_no_keeper(simulated, real, shipped):
             assert Keeper.where_needed(None, windows) is None
 
 
-def test_the_compass_learns_from_what_it_said_before(real, shipped, tmp_path):
-    model = tuned(real, shipped, tmp_path / 'tuned.safetensors')
+def test_the_compass_learns_from_what_it_said_before(real, shipped, tuned, tmp_path):
     record = train_part([real], CompassOptions(
-        model, tmp_path / 'with.safetensors', initial=str(shipped), width=16,
+        tuned, tmp_path / 'with.safetensors', initial=str(shipped), width=16,
         mirror=False, **{**PART, 'steps': 80}), CompassPart, quiet)
     assert record['begun_from'] == load_bundle(shipped).digest
     with Dataset.open(real) as data:
@@ -100,14 +105,13 @@ def test_the_compass_learns_from_what_it_said_before(real, shipped, tmp_path):
     said = says(before, before.compass)
     learned = (says(after, after.compass) * said).sum(-1).mean()
     carried_over = (says(after, before.compass) * said).sum(-1).mean()
-    assert learned > carried_over and learned > 0.8
+    assert learned > carried_over + 0.2  # 0.83 and 0.27 when it was written
 
 
-def test_what_compares_goal_pictures_is_kept_as_it_was(real, shipped, tmp_path):
-    model = tuned(real, shipped, tmp_path / 'tuned.safetensors')
+def test_what_compares_goal_pictures_is_kept_as_it_was(real, shipped, tuned, tmp_path):
     output = tmp_path / 'with.safetensors'
     record = train_part([real], GoalPictureOptions(
-        model, output, initial=str(shipped), channels=(8, 8, 8), **PART), GoalPicturePart, quiet)
+        tuned, output, initial=str(shipped), channels=(8, 8, 8), **PART), GoalPicturePart, quiet)
     assert record == {'kept_from': load_bundle(shipped).digest}
     one, two = (part_weights(path, 'goal_pose.', True) for path in (shipped, output))
     assert one and all(torch.equal(one[name], two[name]) for name in one)
