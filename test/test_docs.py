@@ -175,6 +175,7 @@ CHECKS = {
     **{f'{node}_node': (lambda arguments, node=node: _node(arguments, f'{node}_node'))
        for node in ('controller', 'guardrail', 'panel', 'joystick', 'recorder', 'simulator')},
     **dict.fromkeys(('cd', 'git', 'mkdir', 'cp', 'rosdep', 'pip', 'colcon', 'source', 'sudo',
-                     'export', 'for', 'do', 'done', 'sysctl', 'true', 'pre-commit', 'rviz2', 'rerun'),
+                     'export', 'for', 'do', 'done', 'sysctl', 'true', 'pre-commit', 'rviz2',
+                     'rerun'),
                     _elsewhere),
 }
