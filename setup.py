@@ -64,6 +64,8 @@ EXTRAS = {
     # The operator's web panel, and a joystick where there is no joy_node of ROS.
     'panel': ['nicegui>=2.0'],
     'joystick': ['pygame>=2.1'],
+    # `wm export`, and the controller's runtime onnx.
+    'export': ['onnx>=1.16', 'onnxruntime>=1.18'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
     'test': [

