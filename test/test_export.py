@@ -30,7 +30,7 @@ STEPS = PilotConfig().horizon_steps
 PARTS_OF_ALL = {'encoder', 'observe', 'step', 'rollout', 'read'}
 
 # A program that has neither torch nor this package: encode, observe, imagine, read.
-FOREIGN = '''
+FOREIGN = """
 import json, sys
 sys.modules['torch'] = sys.modules['wm_controller'] = None
 import numpy as np, onnxruntime
@@ -50,7 +50,7 @@ states, changes = run('rollout', state=state, actions=given['actions'], **drawn)
 _, clearance, nearest, seconds = run('read', state=states[:, -1], goal=given['goal'])
 np.savez(sys.argv[3], latent=latent, state=state, states=states, changes=changes,
          nearest=nearest, seconds=seconds)
-'''
+"""
 
 
 @pytest.fixture(scope='module')

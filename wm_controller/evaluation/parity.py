@@ -100,12 +100,13 @@ def judge_int8(bundle: Bundle, steps: int, exact: Mapping[str, bytes],
     for model in models:
         found = score_bundle(replace(bundle, model=model), data, on_progress, most=WINDOWS)
         errors = dict(found['persistence_ratio'])
-        rows.append({'persistence_ratio': errors,
-                     'rpe_m': found['trajectory']['model']['rpe_m']})
+        driven = found['trajectory'].get('model', {})  # none without odometry
+        rows.append({'persistence_ratio': errors, 'rpe_m': driven.get('rpe_m')})
     float_, int8 = rows
     ratios = [int8['persistence_ratio'][step] / error
               for step, error in float_['persistence_ratio'].items()]
-    ratios.append(int8['rpe_m'] / float_['rpe_m'])
+    if float_['rpe_m']:
+        ratios.append(int8['rpe_m'] / float_['rpe_m'])
     worse = float(np.max(ratios))
     state = torch.zeros(TIMED_ROWS, bundle.spec.architecture.state)
     actions = 0.3 * torch.ones(TIMED_ROWS, steps, 2)
