@@ -49,7 +49,8 @@ class Graph:
 def graphs(model: WorldModel, steps: int) -> tuple[Graph, ...]:
     """Return the parts of a model: encoder, observe, step, rollout over `steps`, and read-outs."""
     a = model.spec.architecture
-    state, action = {'state': (a.state,)}, {'action': (COMMAND,)}
+    state: dict[str, Shape] = {'state': (a.state,)}
+    action: dict[str, Shape] = {'action': (COMMAND,)}
     drawn = a.latent_variable + 1
     one: dict[str, Shape] = {'variable': (drawn,)} if a.latent_variable else {}
     many: dict[str, Shape] = {'variable': (steps, drawn)} if a.latent_variable else {}
