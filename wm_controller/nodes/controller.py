@@ -100,8 +100,9 @@ class ControllerNode(ManagedNode):
         self._settings = settings
         self._driver, self._model, self._outlet.step_s = self._make_driver(settings)
         self._runtime = getattr(self._driver, 'runtime', '')
-        if getattr(self._driver, 'runtime_warning', ''):
-            self.get_logger().warning(self._driver.runtime_warning)
+        warning = getattr(self._driver, 'runtime_warning', '')
+        if warning:
+            self.get_logger().warning(warning)
         self._outlet.odom_frame = settings.odom_frame
         self._outlet.base_frame = settings.base_frame
         self._outlet.imagination.begin(getattr(self._driver, 'film', None), settings.base_frame)

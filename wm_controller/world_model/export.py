@@ -38,7 +38,7 @@ def to_onnx(graph: Graph) -> bytes:
     if 'dynamo' not in inspect.signature(torch.onnx.export).parameters:
         raise InputError(f'PyTorch {torch.__version__} exports to ONNX by another way: use 2.5 '
                          'or newer')
-    stream = io.BytesIO()
+    stream: Any = io.BytesIO()  # which the exporter takes, whatever its types say
     names = [*graph.inputs, *graph.outputs]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')

@@ -55,7 +55,7 @@ def graphs(model: WorldModel, steps: int) -> tuple[Graph, ...]:
     one: dict[str, Shape] = {'variable': (drawn,)} if a.latent_variable else {}
     many: dict[str, Shape] = {'variable': (steps, drawn)} if a.latent_variable else {}
     read = ('expected_latent', 'clearance', 'nearest', 'time_to_reach')
-    found = (
+    found: tuple[Graph, ...] = (
         Graph('encoder', _Encoder(model), {'pixels': (*model.spec.image_size, 3)},
               ('latent', 'features')),
         Graph('observe', _Observe(model),
