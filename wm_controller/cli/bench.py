@@ -44,7 +44,7 @@ def bench(
     from wm_controller.evaluation.bench_timing import machine
 
     result: dict[str, Any] = {'machine': machine()}
-    with progress('benchmarks', total=cases + len(only) + 2) as advance:
+    with progress('benchmarks', total=cases + len(only) + 3) as advance:
         if 'planner' in only:
             result |= _planner(model, cases, calls, threads, advance)
             advance()
@@ -136,6 +136,11 @@ def _planner_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (f'imagine and cost {row["candidates"]} x {row["steps"]}', *_times(row), '')
         for row in planner['imagine']
     ]
+    for what, row in (planner['runtimes'] or {}).items():
+        torch_ms = row['torch']['p50_ms']
+        rows += [(f'{what} by {name}', *_times(row[name]),
+                  f'{row[name]["ratio"]:.2f} x the time of torch ({torch_ms:.1f} ms), in turns')
+                 for name in row if name != 'torch']
     ours, mppi = peer['ours'], peer['mppi']
     rows += [
         (f'search, {peer["candidates"]} candidates', *_times(ours),

@@ -80,6 +80,7 @@ def evaluate(
         None, metavar='PART', help='Leave a part of the planner out, to see what it is worth: '
         f'{", ".join(PARTS)}; may be repeated.'
     ),
+    runtime: str = typer.Option('torch', help='What runs the model: torch or onnx.'),
     video: bool = typer.Option(False, '--video/--no-video', help='Film the first drives.'),
     rerun: bool = typer.Option(
         False, '--rerun', help='Log the first drives for the Rerun viewer: drive_000.rrd and on, '
@@ -119,6 +120,7 @@ def evaluate(
         out=out,
         record=record,
         without=tuple(without or ()),
+        runtime=runtime,
         command=command_line(),
     )
     with progress(f'driving ({planner})', total=study.drives) as advance:

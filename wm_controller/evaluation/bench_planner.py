@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 import torch
 
 from wm_controller.errors import InputError
+from wm_controller.evaluation.bench_runtime import bench_runtimes
 from wm_controller.evaluation.bench_timing import time_calls, Timing
 from wm_controller.planning.candidates import arcs
 from wm_controller.planning.config import PilotConfig
@@ -128,6 +129,8 @@ def bench_planner(
         actions = rng.uniform((-0.2, -1.0), (0.5, 1.0), (count, steps, 2))
         timing = time_calls(partial(made[0].cost_of, actions), calls // 2)
         result['imagine'].append({'candidates': count, 'steps': steps, **asdict(timing)})
+    advance()
+    result['runtimes'] = bench_runtimes(bundle, calls // 4)
     advance()
     result['peer'] = compare(made)
     advance()

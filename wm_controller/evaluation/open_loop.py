@@ -46,7 +46,12 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None],
     """
     if seen_frames < 1:
         raise InputError(f'{seen_frames} frames seen: at least 1, to begin from')
-    bundle = load_bundle(model)
+    return score_bundle(load_bundle(model), data, on_progress, seen_frames)
+
+
+def score_bundle(bundle: Bundle, data: Path, on_progress: Callable[..., None],
+                 seen_frames: int = OBSERVED, most: int = MOST_WINDOWS) -> dict[str, Any]:
+    """As `score`, a bundle that is loaded, on at most so many windows."""
     with Dataset.open(data) as dataset:
         check_fit(bundle.spec, dataset)
         period_s = dataset.step_period_s
@@ -56,7 +61,7 @@ def score(model: str | Path, data: Path, on_progress: Callable[..., None],
         seen = _trained_on(bundle, dataset)
         if seen:
             windows = windows.split(HELD_OUT, seed=0)[1]
-        chosen = _spread(len(windows))
+        chosen = _spread(len(windows), most)
         on_progress(0, total=len(chosen))
         pictures = PictureScore.of(bundle.model, windows, chosen)
         rows = []
@@ -95,9 +100,9 @@ def _trained_on(bundle: Bundle, dataset: Dataset) -> bool:
     return dataset.digest in used
 
 
-def _spread(count: int) -> np.ndarray:
+def _spread(count: int, most: int) -> np.ndarray:
     """Windows (W,) spread evenly over all there are."""
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_WINDOWS)).astype(int))
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int))
 
 
 @torch.no_grad()

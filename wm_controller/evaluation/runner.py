@@ -45,6 +45,7 @@ class Job:
     detailed: int = 0  # the first drives, with all that `rerun_log` shows
     keep: Keep = field(default_factory=Keep)
     without: tuple[str, ...] = ()  # parts of the planner, see `planning.ablations`
+    runtime: str = 'torch'  # what runs the model
 
     def __post_init__(self) -> None:
         if self.planner not in BASELINES and self.model is None:
@@ -111,7 +112,8 @@ def policy_factory(job: Job, settings: LoopSettings) -> PolicyFactory:
         assert job.model is not None
         if job.planner == DIFFUSION:
             return make_diffusion_driver(job.model, settings.robot, task.seed)
-        return make_pilot(job.model, job.planner, settings.robot, settings.scan, job.without)
+        return make_pilot(job.model, job.planner, settings.robot, settings.scan, job.without,
+                          job.runtime)
 
     return build
 
@@ -154,6 +156,7 @@ def make_pilot(
     robot: RobotSpec,
     scan: bool = True,
     parts_left_out: Sequence[str] = (),
+    runtime: str = 'torch',
 ) -> Policy:
     """Load the bundle (once a process) and build its pilot within the robot's limits."""
     from wm_controller.planning.ablations import without
@@ -169,7 +172,7 @@ def make_pilot(
         hierarchical=planner == 'hierarchical',
     )
     # A core shared with other drives is not the robot's: only work counts against the deadline.
-    pilot = Pilot(_bundle(model), without(config, parts_left_out), clock=time.thread_time)
+    pilot = Pilot(_bundle(model, runtime), without(config, parts_left_out), clock=time.thread_time)
     pilot.warm_up()
     return pilot
 
@@ -198,10 +201,12 @@ def _rival(model: Path) -> Rival:
 
 
 @lru_cache(maxsize=2)
-def _bundle(model: Path) -> Bundle:
+def _bundle(model: Path, runtime: str) -> Bundle:
     import torch
 
+    from wm_controller.planning.config import PilotConfig
+    from wm_controller.planning.runtime import choose
     from wm_controller.world_model.bundle import load_bundle
 
     torch.set_num_threads(1)
-    return load_bundle(model)
+    return choose(load_bundle(model), PilotConfig(), runtime).bundle

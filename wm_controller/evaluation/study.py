@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class Study:
     record: Path | None = None  # data set of the planner's drives
     command: str = ''
     without: tuple[str, ...] = ()  # parts of the planner
+    runtime: str = 'torch'  # what runs the model
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
@@ -68,6 +70,11 @@ class Study:
             raise InputError(f'--without {unknown[0]}: use {", ".join(PARTS)}')
         if self.spec.goal_kind == 'route' and self.planner in ('flat', DIFFUSION):
             raise InputError(f'--goal route: {NO_PLACES}')
+        if self.runtime not in ('torch', 'onnx'):
+            raise InputError(f'--runtime {self.runtime}: use torch or onnx')
+        if self.runtime == 'onnx' and find_spec('onnxruntime') is None:
+            raise InputError("--runtime onnx: onnxruntime is missing: pip install "
+                             "'wm_controller[export]'")
         if self.without and self.planner not in PILOTS:
             raise InputError(f'--without: {self.planner} has no parts to be left out')
 
@@ -117,7 +124,8 @@ def _drive(
                settings={'scan': study.scan, 'teach': study.spec.lesson,
                          'repeat': study.spec.repeat},
                filmed=shown_whole * study.video, detailed=shown_whole * study.rerun,
-               keep=Keep(steps=study.record is not None), without=study.without)
+               keep=Keep(steps=study.record is not None), without=study.without,
+               runtime=study.runtime)
     jobs = [main]
     for name in study.beside:
         jobs.append(replace(main, planner=name, filmed=0, detailed=0, keep=UNSEEN, without=()))

@@ -67,7 +67,7 @@ class ControllerNode(ManagedNode):
         self._make_driver = make_driver
         self._loop: DriveLoop | None = None
         self._goal = 'none'
-        self._model = ''
+        self._model = self._runtime = ''
         self._advice = ''
         self._stale, self._held = '', False
         self._ticks = 0
@@ -99,6 +99,10 @@ class ControllerNode(ManagedNode):
         settings = ControllerSettings.of(runtime.values(self, PARAMETERS))
         self._settings = settings
         self._driver, self._model, self._outlet.step_s = self._make_driver(settings)
+        self._runtime = getattr(self._driver, 'runtime', '')
+        warning = getattr(self._driver, 'runtime_warning', '')
+        if warning:
+            self.get_logger().warning(warning)
         self._outlet.odom_frame = settings.odom_frame
         self._outlet.base_frame = settings.base_frame
         self._outlet.imagination.begin(getattr(self._driver, 'film', None), settings.base_frame)
@@ -136,8 +140,8 @@ class ControllerNode(ManagedNode):
                                self._decode, self._outlet, self._outlet.imagination.saw)
         self._tick_timer = self.create_timer(self._settings.loop.period_s, self._loop.on_tick)
         self.get_logger().info(
-            f'active: model {self._model}, {self._settings.loop.rate_hz:g} Hz, images from '
-            f'{self._image_topic}')
+            f'active: model {self._model}, run by {self._runtime}, '
+            f'{self._settings.loop.rate_hz:g} Hz, images from {self._image_topic}')
 
     def deactivate(self) -> None:
         """End the control loop; the stop is the last thing that goes out."""
@@ -156,7 +160,7 @@ class ControllerNode(ManagedNode):
             self.destroy_subscription(subscription)
         self._subscriptions_made = []
         self._outlet.imagination.end()
-        self._model = ''
+        self._model = self._runtime = ''
 
     # Inputs; all in the executor's thread
 
@@ -310,7 +314,7 @@ class ControllerNode(ManagedNode):
         self._status.publish(snapshot.status('controller'))
 
     def _diagnose(self) -> None:
-        more: dict[str, Any] = {'lifecycle': self.state_label}
+        more: dict[str, Any] = {'lifecycle': self.state_label, 'runtime': self._runtime}
         if self._loop is not None:
             more.update(self._loop.figures())
         for topic, count in self._complaints.counts.items():

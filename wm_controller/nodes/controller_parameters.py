@@ -16,6 +16,8 @@ from wm_controller.nodes.runtime import Spec
 from wm_controller.safety.geometry import Areas
 from wm_controller.safety.limits import areas_of, InvalidLimit
 
+RUNTIMES = ('auto', 'torch', 'onnx')  # planning/runtime.py has them, and needs torch
+
 _ROBOT = (
     Spec('rate', 10.0, 'Rate of commands', 1.0, 30.0, unit='Hz'),
     Spec('max_linear_velocity', 0.5, 'Fastest forward; a model that drives faster is refused',
@@ -33,6 +35,10 @@ _LOOP = (
 )
 _PILOT = (
     Spec('model', 'indoor', 'Model bundle: a file, or the name of a shipped one'),
+    Spec('runtime', 'auto', 'What runs the model: torch, onnx (ONNX Runtime), or auto: what is '
+         'faster here, measured at the start', choices=RUNTIMES),
+    Spec('exported', '', 'Folder of `wm export` for ONNX Runtime to run, int8 perhaps; empty: the '
+         'model is exported in memory'),
     Spec('planner', 'hierarchical', 'How it plans; hierarchical, with a map of '
          'places, needs a model with an upper level', choices=('hierarchical', 'flat')),
     Spec('goal_tolerance', 0.15, 'Distance from the goal at which it is reached', 0.05, 2.0,
@@ -73,6 +79,8 @@ class ControllerSettings:
     robot: Robot
     loop: LoopSettings
     model: str
+    runtime: str
+    exported: str
     planner: str
     goal_tolerance: float
     goal_heading: bool

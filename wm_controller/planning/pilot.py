@@ -65,6 +65,7 @@ class Pilot:
         # The model knows only actions that it has seen: what is asked of it stays inside.
         self.config = replace(config, limits=config.limits.within(bundle.spec.action_limits))
         self.bundle = bundle
+        self.runtime, self.runtime_warning = bundle.model.runtime, ''  # for people to read
         self.estimator = Estimator(bundle)
         self.memory = FreeSpace(self.config.footprint.reach, areas=self.config.areas)
         self.imagination = Imagination.of(bundle, self.config.drawn_futures, seed)

@@ -36,6 +36,7 @@ class WorldModel(nn.Module):
 
     action_scale: Tensor
     proprio_scale: Tensor
+    runtime = 'torch'  # what runs it
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()

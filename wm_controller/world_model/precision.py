@@ -20,9 +20,10 @@ def bfloat16_pays(device: torch.device | str = 'cpu') -> bool:
 def for_imagination(model: WorldModel) -> WorldModel:
     """Return the model, or a copy with its linear layers in bfloat16, to be run under autocast.
 
-    States stay float32: over a dozen steps positions differ by millimetres.
+    States stay float32: over a dozen steps positions differ by millimetres. What ONNX Runtime
+    runs is as exported.
     """
-    if not bfloat16_pays():
+    if not bfloat16_pays() or model.runtime != 'torch':
         return model
     quick = copy.deepcopy(model)
     for module in quick.modules():
