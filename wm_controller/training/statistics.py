@@ -19,7 +19,7 @@ def describe(datasets: list[Dataset], windows: Windows, architecture: Architectu
     """Measure the training windows and return the description of a model for them."""
     rng = np.random.default_rng(0)
     sample = windows.images(windows.starts[rng.integers(len(windows), size=PIXEL_SAMPLE)])
-    pixels = sample.reshape(-1, 3).astype(np.float32)
+    pixel_mean, pixel_deviation = _mean_and_deviation(sample.reshape(-1, 3))
     used = windows.used_rows()
     action, proprio = windows.column('action')[used], windows.column('proprio')[used]
     known = np.isfinite(action).all(-1)
@@ -30,7 +30,7 @@ def describe(datasets: list[Dataset], windows: Windows, architecture: Architectu
     first = datasets[0]
     width, height = first.image_size
     normalisation = Normalisation(
-        pixel_mean=_floats(pixels.mean(0)), pixel_scale=_floats(np.maximum(pixels.std(0), 1.0)),
+        pixel_mean=_floats(pixel_mean), pixel_scale=_floats(np.maximum(pixel_deviation, 1.0)),
         action_scale=_floats(np.maximum(np.abs(action).max(0), 0.05)),
         proprio_scale=_floats(_scale(proprio, (0.02, 0.005, 0.02, 0.1, 0.1))),
         pose_change_scale=_floats(_scale(proprio[:, :3], (0.02, 0.005, 0.02))))
@@ -42,6 +42,14 @@ def describe(datasets: list[Dataset], windows: Windows, architecture: Architectu
         action_limits=limits, clearance_bearings=_floats(first.bearings),
         reach_max_s=REACH_MAX_S, horizontal_fov=None if fov is None else float(fov),
         architecture=architecture, normalisation=normalisation)
+
+
+def _mean_and_deviation(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of each channel of pixels (N, C) uint8, from histograms."""
+    share = np.stack([np.bincount(channel, minlength=256) for channel in pixels.T]) / len(pixels)
+    grey = np.arange(256)
+    mean = share @ grey
+    return mean, np.sqrt((share * (grey - mean[:, None]) ** 2).sum(-1))
 
 
 def _scale(values: np.ndarray, floor: tuple[float, ...]) -> np.ndarray:
