@@ -5,6 +5,7 @@
 from functools import partial
 import json
 import os
+from pathlib import Path
 import time
 
 import pytest
@@ -87,8 +88,10 @@ def test_bags_read_by_several_processes_give_the_data_set_that_one_gives(tmp_pat
     assert sorted(p.suffix for p in tmp_path.iterdir() if p.is_file()) == ['.h5', '.h5']
 
 
-def test_a_cluster_answers_as_processes_do():
+def test_a_cluster_answers_as_processes_do(monkeypatch):
     pytest.importorskip('ray', reason='needs Ray: the extra `cluster`')
+    # Its workers import the function by its module, as on another host.
+    monkeypatch.setenv('PYTHONPATH', str(Path(__file__).parent), prepend=os.pathsep)
     cluster = Workers(2, 'local')
     try:
         found = list(spread(late_is_even, [(n,) for n in range(4)], cluster, in_order=True))

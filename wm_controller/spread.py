@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from wm_controller.errors import InputError
 ONE_THREAD = {'OMP_NUM_THREADS': '1', 'OPENBLAS_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1',
               'LP_NUM_THREADS': '1'}
 MOST_WORKERS = 1024
+CONNECT_S = 5.0
 LOCAL = 'local'
 RAY_HELP = ('Spread over a Ray cluster: its address, `auto` for the one of this machine, `local` '
             'for one of its own.')
@@ -121,6 +123,16 @@ def _end_with_parent() -> None:
         os._exit(1)  # nobody waits for the result any more
 
 
+def _answers(address: str) -> bool:
+    """Whether somebody listens at host:port; Ray itself asks for minutes, and aloud."""
+    host, _, port = address.rpartition('://')[2].rpartition(':')
+    try:
+        socket.create_connection((host.strip('[]'), int(port)), CONNECT_S).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 @contextmanager
 def _ray(workers: Workers) -> Iterator[tuple[Submit, int]]:
     try:
@@ -129,6 +141,10 @@ def _ray(workers: Workers) -> Iterator[tuple[Submit, int]]:
         raise InputError("--ray needs Ray: pip install 'wm_controller[cluster]', on every host of "
                          'the cluster') from None
     own = workers.ray == LOCAL
+    nowhere = ('start one with `ray start --head` and name it by address:port, or use --ray '
+               'local')
+    if not own and ':' in str(workers.ray) and not _answers(str(workers.ray)):
+        raise InputError(f'--ray {workers.ray}: no cluster answers there: {nowhere}')
     try:
         ray.init(address=workers.ray, log_to_driver=False, logging_level=logging.ERROR,
                  include_dashboard=False if own else None,
@@ -137,8 +153,8 @@ def _ray(workers: Workers) -> Iterator[tuple[Submit, int]]:
     except Exception as error:  # Ray has no class for it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f'--ray {workers.ray}: did not start: {reason}' if own else
-                         f'--ray {workers.ray}: no cluster answers there ({reason}); start one '
-                         'with `ray start --head`, or use --ray local') from error
+                         f'--ray {workers.ray}: no cluster answers there ({reason}): {nowhere}'
+                         ) from error
     remotes: dict[Any, Any] = {}
 
     def submit(function: Callable[..., Any], *call: Any) -> 'Future[Any]':
