@@ -153,8 +153,9 @@ def _ray(workers: Workers) -> Iterator[tuple[Submit, int]]:
     except Exception as error:  # Ray has no class for it
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f'--ray {workers.ray}: did not start: {reason}' if own else
-                         f'--ray {workers.ray}: no cluster answers there ({reason}): {nowhere}'
-                         ) from error
+                         f'--ray {workers.ray}: no cluster to work with ({reason}): {nowhere}; '
+                         'one that asks for a token needs RAY_AUTH_MODE=token and the file '
+                         '~/.ray/auth_token of its first host') from error
     remotes: dict[Any, Any] = {}
 
     def submit(function: Callable[..., Any], *call: Any) -> 'Future[Any]':
