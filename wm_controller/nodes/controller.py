@@ -26,6 +26,7 @@ from std_srvs.srv import Trigger
 
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos, runtime
+from wm_controller.nodes.bond import Bond
 from wm_controller.nodes.camera_watch import CameraWatch
 from wm_controller.nodes.controller_parameters import ControllerSettings, PARAMETERS
 from wm_controller.nodes.controller_status import Snapshot
@@ -35,11 +36,13 @@ from wm_controller.nodes.conversions import (
     read_goal,
     read_odometry,
     seconds,
+    to_pose,
 )
 from wm_controller.nodes.drive_loop import DriveLoop, Driver, FUTURE_S
 from wm_controller.nodes.frames import GoalFrames
 from wm_controller.nodes.images import read_compressed, read_image
 from wm_controller.nodes.lifecycle import ManagedNode
+from wm_controller.nodes.navigate_to_pose import NavigateToPoseServer
 from wm_controller.nodes.odometry_buffer import OdometryBuffer
 from wm_controller.nodes.places_service import forget, remember, route
 from wm_controller.nodes.plan_outlet import PlanOutlet
@@ -63,7 +66,7 @@ class ControllerNode(ManagedNode):
 
     def __init__(self, make_driver: MakeDriver, **options: Any) -> None:
         super().__init__('controller', **options)
-        self._autostart = runtime.declare(self, PARAMETERS)['autostart']
+        given = runtime.declare(self, PARAMETERS)
         self._make_driver = make_driver
         self._loop: DriveLoop | None = None
         self._goal = 'none'
@@ -87,9 +90,11 @@ class ControllerNode(ManagedNode):
             self.create_service(Trigger, name, functools.partial(self._on_repeat, backwards))
         self.create_service(Trigger, '~/remember', functools.partial(self._on_places, remember))
         self.create_service(Trigger, '~/forget', functools.partial(self._on_places, forget))
+        self._action = NavigateToPoseServer(self, self._on_goal_pose, self._give_up, self._refusal)
+        self._bond = Bond(self, given['bond_heartbeat_period'])
         self.create_timer(MONITOR_PERIOD_S, self._monitor,
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
-        if self._autostart:
+        if given['autostart']:
             self.bring_up()
 
     # Lifecycle
@@ -139,6 +144,7 @@ class ControllerNode(ManagedNode):
         self._loop = DriveLoop(self._driver, self._odometry, self._settings.loop, self._now,
                                self._decode, self._outlet, self._outlet.imagination.saw)
         self._tick_timer = self.create_timer(self._settings.loop.period_s, self._loop.on_tick)
+        self._bond.form()
         self.get_logger().info(
             f'active: model {self._model}, run by {self._runtime}, '
             f'{self._settings.loop.rate_hz:g} Hz, images from {self._image_topic}')
@@ -149,9 +155,10 @@ class ControllerNode(ManagedNode):
             self.destroy_timer(self._tick_timer)
             self._loop.stop()
             self._loop = None
-            self._goal = 'none'
+            self._aim('none', 'the controller was deactivated')
             self._driver.reset()
             self._report()
+            self._bond.break_()
 
     def cleanup(self) -> None:
         """Let go of the model and the topics."""
@@ -206,17 +213,28 @@ class ControllerNode(ManagedNode):
 
     def _drive_to(self, goal: Goal, name: str) -> None:
         if self._loop is None:
-            raise MessageError(f'the controller is {self.state_label}: goal {name} is not taken')
-        self._goal = name
+            raise MessageError(f'{self._refusal()}: goal {name} is not taken')
+        self._aim(name, f'goal {name}')
         self.get_logger().info(f'goal: {name}')
         self._loop.set_goal(goal)
+
+    def _refusal(self) -> str:
+        return f'the controller is {self.state_label}' if self._loop is None else ''
+
+    def _aim(self, name: str, because: str) -> None:
+        """Name what it drives to from now on, and end the action that drove elsewhere."""
+        self._goal = name
+        self._action.overtaken(because)
+
+    def _give_up(self, because: str) -> None:
+        self._aim('none', because)
+        if self._loop is not None:
+            self._loop.set_goal(None)
 
     def _on_cancel(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True
         response.message = f'cancelled goal: {self._goal}'
-        self._goal = 'none'
-        if self._loop is not None:
-            self._loop.set_goal(None)
+        self._give_up('cancelled by ~/cancel')
         return response
 
     def _on_explore(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -257,7 +275,7 @@ class ControllerNode(ManagedNode):
             return
         self.get_logger().warning(
             f'time went back by {-jump.delta.nanoseconds * 1e-9:.3g} s: goal and memory are reset')
-        self._goal = 'none'
+        self._aim('none', 'time went back')
         self._loop.reset()
 
     # Status
@@ -270,6 +288,7 @@ class ControllerNode(ManagedNode):
             self._ticks += 1
             if self._loop is not None:
                 self._watch_camera(self._loop)
+                self._follow_action(self._loop)
             if self._ticks % STATUS_EVERY == 0 or self._snapshot().key != self._status_key:
                 self._report()
             if self._ticks % DIAGNOSTICS_EVERY == 0:
@@ -300,6 +319,12 @@ class ControllerNode(ManagedNode):
             why = f' ({loop.blind_because})' if loop.blind_because else ''
             self._stale = (f'no {"usable " * bool(why)}image on {self._image_topic} for '
                            f'{blind_s:.0f} s: standing still{why}')
+
+    def _follow_action(self, loop: DriveLoop) -> None:
+        reading = self._odometry.newest
+        pose, speed = (np.zeros(3), 0.0) if reading is None else (reading.pose, reading.twist[0])
+        self._action.follow(self._snapshot().state, loop.condition.goal_distance,
+                            to_pose(self._now(), pose, self._settings.odom_frame), speed)
 
     def _snapshot(self) -> Snapshot:
         loop = self._loop

@@ -62,6 +62,8 @@ _PILOT = (
 )
 _NODE = (
     Spec('autostart', True, 'Configure and activate at the start', fixed=True),
+    Spec('bond_heartbeat_period', 0.25, "Heartbeats to Nav2's lifecycle manager, where "
+         'the package bond is there; 0: none', 0.0, 2.0, unit='s', fixed=True),
     Spec('image_transport', 'raw', 'Topic image or image/compressed',
          choices=('raw', 'compressed')),
     Spec('enable_stamped_cmd_vel', True, 'Type of cmd_vel, which is heard to know what guardrails '
@@ -110,5 +112,5 @@ class ControllerSettings:
         """Settings of parameter values by name."""
         robot = Robot(**{spec.name: values[spec.name] for spec in _ROBOT})
         loop = LoopSettings(values['rate'], values['plan_time_s'], values['image_timeout_s'])
-        rest = [spec.name for spec in _NODE + _PILOT if spec.name != 'autostart']
+        rest = [spec.name for spec in _NODE + _PILOT if not spec.fixed]
         return ControllerSettings(robot, loop, **{name: values[name] for name in rest})

@@ -159,13 +159,17 @@ def to_path(stamp: float, poses: np.ndarray, frame_id: str, step_s: float = 0.0)
     message = Path()
     message.header.stamp = to_stamp(stamp)
     message.header.frame_id = frame_id
-    for k, (x, y, yaw) in enumerate(poses):
-        pose = PoseStamped()
-        pose.header.frame_id = frame_id
-        pose.header.stamp = to_stamp(stamp + k * step_s)
-        pose.pose.position.x, pose.pose.position.y = float(x), float(y)
-        pose.pose.orientation = to_quaternion(float(yaw))
-        message.poses.append(pose)
+    for k, pose in enumerate(poses):
+        message.poses.append(to_pose(stamp + k * step_s, pose, frame_id))
+    return message
+
+
+def to_pose(stamp: float, pose: np.ndarray, frame_id: str) -> PoseStamped:
+    """Pose message of a pose (x m, y m, yaw rad)."""
+    message = PoseStamped()
+    message.header.frame_id, message.header.stamp = frame_id, to_stamp(stamp)
+    message.pose.position.x, message.pose.position.y = map(float, pose[:2])
+    message.pose.orientation = to_quaternion(float(pose[2]))
     return message
 
 

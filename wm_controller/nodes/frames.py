@@ -30,6 +30,10 @@ except ImportError:
     TFMessage = None
 
 
+class FrameError(MessageError):
+    """Nothing leads from the frame of a message to ours."""
+
+
 class GoalFrames:
     """Brings goals into `odom_frame`; refuses frames that nothing connects to it."""
 
@@ -41,18 +45,18 @@ class GoalFrames:
             self._listener = tf2_ros.TransformListener(self._buffer, node)
 
     def to_odom(self, goal: GoalReading) -> GoalReading:
-        """Return the goal in the odometry frame, or raise `MessageError`."""
+        """Return the goal in the odometry frame, or raise `FrameError`."""
         if goal.frame_id == self._odom_frame:
             return goal
         if self._buffer is None:
-            raise MessageError(
+            raise FrameError(
                 f"goal_pose: frame '{goal.frame_id}' cannot be transformed, as tf2 is not "
                 f"installed; send the goal in '{self._odom_frame}'")
         try:
             found = self._buffer.lookup_transform(self._odom_frame, goal.frame_id, Time())
         except tf2_ros.TransformException as error:
             reason = ' '.join(str(error).split())
-            raise MessageError(
+            raise FrameError(
                 f"goal_pose: no transform from '{goal.frame_id}' to '{self._odom_frame}': "
                 f'{reason}') from error
         return transformed(goal, found.transform, self._odom_frame)
