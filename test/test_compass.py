@@ -68,7 +68,7 @@ def test_it_learns_the_heading_and_changes_nothing_else(data, plain, tmp_path):
     assert equal(part_weights(plain, 'compass.', False), part_weights(output, 'compass.', False))
     bundle = load_bundle(output)
     assert bundle.model.compass is not None
-    assert bundle.gates['compass_error_deg'] < 12.0  # 22.5 by chance
+    assert bundle.gates['compass_error_deg'] < 15.0  # 22.5 by chance
     assert bundle.gates['compass_error_surer_deg'] <= bundle.gates['compass_error_deg']
 
 
