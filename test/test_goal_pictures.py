@@ -70,21 +70,22 @@ def test_pairs_are_of_one_drive_at_all_distances_and_most_of_them_in_sight(data)
 
 def test_it_learns_the_turn_and_the_way_to_a_picture(data, plain, tmp_path):
     output = tmp_path / 'with.safetensors'
-    record = train_part([data], options(plain, output, steps=500, batch=32, mirror=False,
-                                       learning_rate=4e-3),
+    record = train_part([data], options(plain, output, steps=300, batch=32, mirror=False,
+                                       learning_rate=2e-3),
                         GoalPicturePart, quiet)
-    assert record['pairs'] == 500 * 32
+    assert record['pairs'] == 300 * 32
     bundle = load_bundle(output)
-    model = bundle.model
-    here, goals = np.zeros(3), [np.array([0.0, 0.0, turn]) for turn in (-0.5, 0.0, 0.5)]
+    headings = np.linspace(-1.0, 1.0, 32)
 
-    def guess(goal):
-        both = [torch.from_numpy(draw(pose))[None] for pose in (here, goal)]
+    def mean_turn_guessed(turn):
+        here, there = (torch.from_numpy(np.stack([draw((0.0, 0.0, heading + more))
+                                                  for heading in headings])) for more in (0, turn))
         with torch.no_grad():
-            return model.goal_pose(*both)[0].numpy()
+            guess = bundle.model.goal_pose(here, there)
+        return float(torch.atan2(guess[:, 3], guess[:, 2]).mean())
 
-    left, straight, right = (np.arctan2(g[3], g[2]) for g in map(guess, goals))
-    assert left < straight - 0.15 and right > straight + 0.15
+    # One picture tells little of so short a training; over all headings six seeds said 0.4 to 0.9.
+    assert mean_turn_guessed(0.5) - mean_turn_guessed(-0.5) > 0.2
     errors = bundle.gates['goal_picture_errors_m']
     assert errors['0 to 0.3 m'] < 0.8 * errors['1 to 1.5 m']
 

@@ -97,7 +97,7 @@ class Stage:
         page.mouse.move(x, y)
         page.mouse.down()
         page.mouse.move(x + dx, y + dy, steps=3)
-        self.probe.until(lambda: self.teleop and self.teleop[-1][1] > 0.15, 5.0, 'the stick')
+        self.probe.until(lambda: self.teleop and self.teleop[-1][1] > 0.15, 20.0, 'the stick')
 
     def ended(self, since):
         """Wait for silence; check that it came in time and that zero was the last word."""
