@@ -10,6 +10,7 @@ import pytest
 from timelines import LIMITS, PERIOD, Timeline
 from wm_controller.safety.guardrails import as_markdown, GUARDRAILS, State
 from wm_controller.safety.limits import InvalidLimit, Limits
+from wm_controller.safety.modes import CAUSES
 from wm_controller.safety.tracking import Command
 
 # Parameters and documentation.
@@ -128,11 +129,19 @@ def test_the_table_is_what_the_guardrails_say():
     ('command_timeout', {'command_stale': True}), ('autonomy_off', {'autonomy_off': True}),
     ('odom_timeout', {'odom_stale': True}), ('scan_timeout', {'scan_stale': True}),
     ('sensor_range', {'sight_too_short': True}), ('stuck', {'stuck': True}),
-    ('slip', {'slipping': True})])
+    ('slip', {'slipping': True}), *((cause, {'asks': cause}) for cause in CAUSES)])
 def test_what_stops_stops_and_is_named_also_at_standstill(name, state):
     each, = (each for each in GUARDRAILS if each.name == name)
     command = Command(0.2, -0.4)
-    assert each.admissible(State(LIMITS), command) == command and not each.stops(State(LIMITS))
-    assert each.admissible(State(LIMITS, **state), command) == Command()
+    assert each(State(LIMITS), command) == command and not each.stops(State(LIMITS))
+    assert each(State(LIMITS, **state), command) == Command()
     assert each.stops(State(LIMITS, **state))
     assert each.limits and each.clears
+
+
+@pytest.mark.parametrize('cause', CAUSES)
+def test_what_holds_autonomy_leaves_the_operator_the_stick(cause):
+    each, = (each for each in GUARDRAILS if each.name == cause)
+    others = [State(LIMITS, asks=other) for other in CAUSES if other != cause]
+    for state in (State(LIMITS, asks=cause, source='teleop'), *others):
+        assert not each.stops(state) and each(state, Command(0.1, 0.0)) == Command(0.1, 0.0)

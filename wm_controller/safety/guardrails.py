@@ -60,32 +60,30 @@ class State:
     geofence: tuple[tuple[Floats, Floats], ...] = ()
     keep_out: tuple[tuple[Floats, Floats], ...] = ()
 
+    def held_for(self, cause: str) -> bool:
+        """Whether autonomy is held because of this."""
+        return self.asks == cause and self.source != 'teleop'
+
 
 @dataclass(frozen=True)
 class Guardrail:
-    """A named pure function, and for people: what it limits and what clears it."""
+    """A named pure function, and for people: what it limits and what clears it.
+
+    Where it `stops` nothing of a command is left, elsewhere what is `admissible`.
+    """
 
     name: str
     limits: str
     clears: str
-    admissible: Callable[[State, Command], Command]
+    admissible: Callable[[State, Command], Command] = lambda state, command: command
     stops: Callable[[State], bool] = lambda state: False
 
-
-def _stop(name: str, limits: str, clears: str, when: Callable[[State], bool]) -> Guardrail:
-    return Guardrail(
-        name, limits, clears, lambda state, command: ZERO if when(state) else command, when)
-
-
-def _asks(cause: str) -> Callable[[State], bool]:
-    """Whether autonomy is held because of this."""
-    return lambda state: state.asks == cause and state.source != 'teleop'
+    def __call__(self, state: State, command: Command) -> Command:
+        return ZERO if self.stops(state) else self.admissible(state, command)
 
 
 def _surprise(state: State, command: Command) -> Command:
     slow, hold = state.limits.surprise_slow, state.limits.surprise_hold
-    if _asks('surprise')(state):
-        return ZERO
     if state.source != 'auto' or state.surprise <= slow:
         return command
     span = rarity(hold, slow)
@@ -99,8 +97,6 @@ def rarity(level: float, above: float) -> float:
 
 
 def _tilt(state: State, command: Command) -> Command:
-    if _asks('tilt')(state):
-        return ZERO
     return _within(state.limits, command, SLOWEST) if state.tilted else command
 
 
@@ -180,32 +176,34 @@ def _moving(state: State, command: Command) -> Command:
 
 
 GUARDRAILS: tuple[Guardrail, ...] = (
-    _stop('emergency_stop', 'everything, until told otherwise',
-          '`~/reset`, refused while any source commands motion',
-          lambda state: state.emergency_stop),
-    _stop('clock', 'driving without ROS time, or right after it jumped back',
-          'by itself, with the first command of the new time', lambda state: state.clock_lost),
-    _stop('command_timeout', 'a source older than `auto_timeout_s` or `teleop_timeout_s`',
-          'by itself, with a fresh command', lambda state: state.command_stale),
-    _stop('autonomy_off', 'autonomy after teleop, a stop or a hold',
-          '`~/enable`', lambda state: state.autonomy_off),
-    _stop('odom_timeout', 'driving without odometry where it is required',
-          'by itself, with fresh odometry', lambda state: state.odom_stale),
-    _stop('scan_timeout', 'driving without a scan where it is required',
-          'by itself, with a fresh scan', lambda state: state.scan_stale),
-    _stop('sensor_range', 'a top speed whose stopping distance exceeds the range of the scan',
-          'a lower `max_linear_velocity`', lambda state: state.sight_too_short),
-    _stop('stuck', 'commands to move that have not moved the robot for `stuck_s`',
-          '`~/enable`; for the operator, letting go',
-          lambda state: state.stuck or _asks('stuck')(state)),
-    _stop('slip', 'everything while the robot moves otherwise than commanded, for `slip_s`',
-          '`~/enable`; for the operator by itself, when it follows again',
-          lambda state: state.slipping or _asks('slip')(state)),
+    Guardrail('emergency_stop', 'everything, until told otherwise',
+              '`~/reset`, refused while any source commands motion',
+              stops=lambda state: state.emergency_stop),
+    Guardrail('clock', 'driving without ROS time, or right after it jumped back',
+              'by itself, with the first command of the new time',
+              stops=lambda state: state.clock_lost),
+    Guardrail('command_timeout', 'a source older than `auto_timeout_s` or `teleop_timeout_s`',
+              'by itself, with a fresh command', stops=lambda state: state.command_stale),
+    Guardrail('autonomy_off', 'autonomy after teleop, a stop or a hold',
+              '`~/enable`', stops=lambda state: state.autonomy_off),
+    Guardrail('odom_timeout', 'driving without odometry where it is required',
+              'by itself, with fresh odometry', stops=lambda state: state.odom_stale),
+    Guardrail('scan_timeout', 'driving without a scan where it is required',
+              'by itself, with a fresh scan', stops=lambda state: state.scan_stale),
+    Guardrail('sensor_range', 'a top speed whose stopping distance exceeds the range of the scan',
+              'a lower `max_linear_velocity`', stops=lambda state: state.sight_too_short),
+    Guardrail('stuck', 'commands to move that have not moved the robot for `stuck_s`',
+              '`~/enable`; for the operator, letting go',
+              stops=lambda state: state.stuck or state.held_for('stuck')),
+    Guardrail('slip', 'everything while the robot moves otherwise than commanded, for `slip_s`',
+              '`~/enable`; for the operator by itself, when it follows again',
+              stops=lambda state: state.slipping or state.held_for('slip')),
     Guardrail('tilt', 'autonomy on a robot tilted by `max_tilt`; the operator to 0.3 of top speed',
-              'by itself when level; for autonomy `~/enable`', _tilt, _asks('tilt')),
+              'by itself when level; for autonomy `~/enable`', _tilt,
+              lambda state: state.held_for('tilt')),
     Guardrail('surprise', 'autonomy where the world model is surprised: slower, then held',
               'by itself below `surprise_slow`; a hold by `~/enable`', _surprise,
-              _asks('surprise')),
+              lambda state: state.held_for('surprise')),
     Guardrail('velocity', 'v and w, scaled together, to the velocity limits',
               'by itself', _velocity),
     Guardrail('speed_scale', 'v and w to the share of the velocity limits that `speed_scale` '
@@ -242,7 +240,7 @@ def apply(state: State, command: Command) -> tuple[Command, tuple[str, ...], flo
     reasons: list[str] = []
     limit = 1.0
     for guardrail in GUARDRAILS:
-        before, command = command, guardrail.admissible(state, command)
+        before, command = command, guardrail(state, command)
         stops = guardrail.stops(state)
         if stops or command != before:
             reasons.append(guardrail.name)
