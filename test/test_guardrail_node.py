@@ -17,6 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
+from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import LaserScan
 from std_msgs.msg import Bool, Float32
@@ -24,6 +25,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import to_odometry, to_scan, to_stamp
+from wm_controller.nodes.runtime import make_executor
 
 NODE = 'wm_controller.nodes.guardrail'
 PERIOD = 0.02
@@ -194,6 +196,36 @@ def test_a_command_passes_and_silence_brakes_within_the_timeout(bench, guardrail
     assert stopped < 0.5 + 0.5 / 1.5 + PERIOD + SLACK
     assert bench.status()['reasons'].startswith('command_timeout')
     assert bench.status()['source'] == 'none'
+
+
+@pytest.mark.parametrize('executor', ['events', 'wait_set'])
+@pytest.mark.parametrize('end', [signal.SIGINT, signal.SIGTERM])
+def test_on_a_signal_it_brakes_to_zero_whoever_commands_and_ends(bench, spawn_node, executor, end):
+    process = spawn_node(NODE, WM_EXECUTOR=executor)
+    bench.until(lambda: bench.out, 'cmd_vel')
+    bench.drive()
+    began = time.monotonic()
+    process.send_signal(end)
+    bench.until(lambda: process.poll() is not None, 'its end', lambda: bench.send(0.5))
+    bench.spin(0.2)
+    after = [v for t, v, _ in bench.out if t > began]
+    assert process.returncode == 0, process.log.read_text()
+    assert after[-1] == 0.0 and any(0.0 < v < 0.5 for v in after), 'it brakes, it does not jump'
+
+
+def test_an_executor_leaves_signals_to_who_had_them(ros_domain):
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        executor = make_executor()
+        os.kill(os.getpid(), signal.SIGTERM)
+        executor.spin_once(timeout_sec=0.1)
+        assert heard == [signal.SIGTERM] and rclpy.ok()
+        executor.shutdown(timeout_sec=1.0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        rclpy.try_shutdown()
 
 
 def test_a_planner_killed_with_sigkill_stops_the_robot(bench, guardrail, tmp_path, spawn_node):

@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 import signal
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -52,7 +53,8 @@ def soak(
         with progress_to('soaking') as move:
             result, memory = soaking.soak(
                 stage, FaultObserver, directory, minutes, seed,
-                lambda name, share: move(min(share, 1.0), name))
+                lambda name, share: move(min(share, 1.0), name),
+                lambda line: print(line, file=sys.stderr, flush=True))
     finally:
         leave()
     text = json.dumps(plain(result), indent=1, allow_nan=False)
@@ -84,6 +86,4 @@ def _table(result: Mapping[str, Any]) -> Any:
         table.add_column(column)
     for row in as_rows(result):
         table.add_row(*row)
-    for failure in result['failures']:
-        print(f'{failure["at_s"]:.0f} s, {failure["during"]}: {"; ".join(failure["wrong"])}')
     return table

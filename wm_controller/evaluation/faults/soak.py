@@ -69,9 +69,11 @@ class Memory:
 
 def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float, seed: int,
          on_fault: Callable[[str, float], None] = lambda name, share: None,
+         on_failure: Callable[[str], None] = lambda line: None,
          faults: Sequence[Fault] = SOAKED) -> tuple[dict[str, Any], Memory]:
-    """Soak for so long and return the summary and the memory; `on_fault` hears of each fault.
+    """Soak for so long and return the summary and the memory.
 
+    `on_fault` hears of each fault, `on_failure` a line of what went wrong, as it does.
     Interrupted, it returns what it has seen, not passed.
     """
     rng, memory = np.random.default_rng(seed), Memory()
@@ -84,6 +86,7 @@ def soak(stage: Stage, observe: Callable[[], Any], folder: Path, minutes: float,
         if lines:
             failures.append({'at_s': round(time.monotonic() - began, 1), 'during': what,
                              'wrong': list(lines)})
+            on_failure(as_line(failures[-1]))
 
     def one_fault(stages: Stages, share: float) -> None:
         nonlocal metres, driven_until
@@ -177,6 +180,11 @@ def memory_figure(memory: Memory) -> str:
         panels[-1].set_xlabel('minutes')
         figure.tight_layout()
         return svg(figure, transparent=False)
+
+
+def as_line(failure: Mapping[str, Any]) -> str:
+    """A failure for people."""
+    return f'{failure["at_s"]:.0f} s, {failure["during"]}: {"; ".join(failure["wrong"])}'
 
 
 def as_rows(result: Mapping[str, Any]) -> list[tuple[str, ...]]:
