@@ -158,6 +158,13 @@ def test_no_points_and_no_motion_are_clear():
     assert arc_clear(CIRCLE, 0.0, 0.0, 5.0, [[0.0, 0.0]])
 
 
+def test_an_arc_is_clear_up_to_the_moment_of_contact():
+    disc, ahead = geo.Footprint.circle(0.25), [[0.75, 0.0]]
+    assert arc_clear(disc, 0.5, 0.0, 0.99, ahead)
+    assert not arc_clear(disc, 0.5, 0.0, 1.0, ahead), 'touching is no longer clear'
+    assert not arc_clear(disc, 0.5, 0.0, 0.99, ahead, margin=0.1)
+
+
 @given(FOOTPRINTS, st.integers(0, 2**32 - 1))
 def test_trajectories_clear_is_the_distance_at_every_pose(footprint, seed):
     rng = np.random.default_rng(seed)
@@ -205,3 +212,20 @@ def test_one_pose_and_many_are_driven_alike(v, w, dt, yaw):
     many = geo.integrate(np.array([[1.0, -2.0, yaw]]), v, w, dt)[0]
     assert np.allclose(one[:2], many[:2], atol=1e-9)
     assert abs(geo.wrap_angle(one[2] - many[2])) < 1e-9
+
+
+SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
+
+
+def test_areas_forbid_outside_of_every_fence_and_inside_of_every_keep_out():
+    fences = (2.0 * SQUARE, 2.0 * SQUARE + (1.0, 0.0))
+    closed = (0.25 * SQUARE, 0.25 * SQUARE + (0.0, 1.0))
+    places = {(0.5, -1.0): '', (-1.5, 0.0): 'fence', (2.5, 0.0): 'fence', (0.0, 5.0): 'fence',
+              (0.0, 0.0): 'closed', (0.0, 1.0): 'closed',
+              (2.0, -1.0): '', (0.25, 0.0): ''}  # the last two: on an edge
+    for areas, causes in ((geo.Areas(fences, closed), ('fence', 'closed')),
+                          (geo.Areas(geofence=fences), ('fence',)),
+                          (geo.Areas(keep_out=closed), ('closed',)), (geo.Areas(), ())):
+        out = areas.forbid(list(places))
+        assert out.dtype == bool and out.tolist() == [why in causes for why in places.values()]
+        assert bool(areas) is bool(causes)

@@ -44,6 +44,15 @@ def test_every_hold_says_what_the_operator_can_do():
         assert each.because in as_markdown()
 
 
+def test_the_table_is_markdown_with_a_row_for_each():
+    rows = as_markdown().splitlines()
+    assert rows[:2] == ['| in | when | then | said |', '|---|---|---|---|']
+    assert len(rows) == 2 + len(TRANSITIONS) and as_markdown().endswith(' |\n')
+    for row, each in zip(rows[2:], TRANSITIONS):
+        origins = ', '.join(f'`{origin.value}`' for origin in each.origins)
+        assert row == f'| {origins} | {each.when} | `{each.target.value}` | {each.because} |'
+
+
 class ModesUnderFire(RuleBasedStateMachine):
     """A guard that is commanded, stopped, reset, enabled and shaken; a referee keeps the score."""
 

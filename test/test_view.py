@@ -95,6 +95,13 @@ def test_beams_cover_half_their_spacing_to_either_side():
     assert degrees.tolist() == np.arange(-20.0, 21.0, 5.0).tolist()
 
 
+def test_sparse_beams_cover_all_that_lies_between_them():
+    angles = np.deg2rad(np.arange(0.0, 360.0, 60.0))
+    beams = np.column_stack((np.cos(angles), np.sin(angles)))
+    assert View.of((0.0, 0.0), beams, math.radians(60.0)).seen.all()
+    assert not View.of((0.0, 0.0), beams, math.radians(20.0)).seen.all()
+
+
 @pytest.mark.parametrize('width', range(1, 7))
 @pytest.mark.parametrize('start', [0, 30, 70])
 def test_gaps_up_to_a_mast_are_filled_wherever_they_are(start, width):

@@ -283,6 +283,49 @@ def test_motion_that_has_nothing_to_do_with_the_commands_tells_nothing():
     assert reaction.measure_base() is None
 
 
+def base_delay(command, motion, delay_s=0.2, seconds=16.0):
+    """What is measured where motion(t, v, w) follows command(t), both (v, w), so much later."""
+    reaction = ReactionTime()
+    for now in 20.0 + PERIOD * np.arange(round(seconds / PERIOD)):
+        reaction.on_command(now, Command(*command(now)))
+        reaction.on_odometry(now, motion(now, *command(now - delay_s)))
+    return reaction.measure_base()
+
+
+def exactly(now, v, w):
+    return v, w
+
+
+@pytest.mark.parametrize('v, w, enough', [
+    (0.04, 0.0, False), (0.06, 0.0, True), (0.0, 0.1, False), (0.0, 0.25, True)])
+def test_how_much_commands_must_change_to_tell_something(v, w, enough):
+    """Standard deviations: 0.05 m/s, or three times as many rad/s and a little."""
+    root = math.sqrt(2.0)
+    found = base_delay(lambda t: (0.3 + v * root * math.sin(t), w * root * math.sin(t)), exactly)
+    assert found == (pytest.approx(0.2, abs=0.021) if enough else None)
+
+
+@pytest.mark.parametrize('noise_v, noise_w, change_v, change_w, enough', [
+    (0.16, 0.0, 0.2, 0.0, True), (0.28, 0.0, 0.2, 0.0, False),
+    (0.0, 0.3, 0.2, 0.0, True), (0.15, 0.0, 0.0, 0.3, False)])
+def test_commands_must_explain_half_of_the_motion(noise_v, noise_w, change_v, change_w, enough):
+    rng, root = np.random.default_rng(3), math.sqrt(2.0)
+
+    def command(t):
+        wave = root * math.sin(0.9 * t)
+        return 0.3 + change_v * wave, change_w * wave
+
+    found = base_delay(command, lambda t, v, w: (
+        v + float(rng.normal(0.0, noise_v)), w + float(rng.normal(0.0, noise_w))))
+    assert found == (pytest.approx(0.2, abs=0.1) if enough else None)
+
+
+@pytest.mark.parametrize('delay', [0.61, 0.66])
+def test_delays_are_looked_for_up_to_the_longest(delay):
+    assert base_delay(lambda t: (0.3 * math.sin(2.0 * t), 0.0), exactly, delay) == pytest.approx(
+        0.6, abs=1e-6)
+
+
 def test_a_few_seconds_tell_nothing_yet():
     reaction = ReactionTime()
     for i in range(120):
