@@ -20,6 +20,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry, Path
 import numpy as np
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
@@ -33,7 +34,6 @@ from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import planar_pose, seconds, to_quaternion, to_stamp
 from wm_controller.nodes.demo_detail import DetailEars
 from wm_controller.nodes.images import read_image
-from wm_controller.nodes.runtime import make_executor
 from wm_controller.safety.geometry import compose, relative
 
 SPIN_S = 0.05
@@ -96,7 +96,7 @@ class DemoClient(Node):
         super().__init__('demo_client')
         self._origin, self._check = np.asarray(start, dtype=np.float64), check
         self._ros_time = RosClock(pace)
-        self._spinner = make_executor()
+        self._spinner = SingleThreadedExecutor()
         self._spinner.add_node(self)
         self._recorder: DriveRecorder | None = None
         self._began = 0.0

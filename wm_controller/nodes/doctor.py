@@ -18,6 +18,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, qos_check_compatible, QoSCompatibility, QoSProfile
 from rclpy.signals import SignalHandlerOptions
@@ -31,7 +32,6 @@ from wm_controller.doctor.record import Deaf, End, Record, ROLES
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import to_stamp
-from wm_controller.nodes.runtime import make_executor
 from wm_controller.resources import dds_environment
 
 KINDS = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage,
@@ -205,7 +205,7 @@ def listen(topics: Mapping[str, str | None], namespace: str, seconds: float, dri
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = DoctorNode(topics, namespace)
-        executor = make_executor()
+        executor = SingleThreadedExecutor()
         executor.add_node(node)
         try:
             _listen(node, executor, seconds, drive, progress)

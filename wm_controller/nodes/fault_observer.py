@@ -19,6 +19,7 @@ from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
 import rclpy
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
@@ -31,7 +32,6 @@ from wm_controller.errors import InputError
 from wm_controller.evaluation.faults.record import Command, Record, Said, Truth
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import MessageError, planar_pose, to_quaternion, to_stamp
-from wm_controller.nodes.runtime import make_executor
 
 EVERY_COMMAND = QoSProfile(depth=1000)
 EVERY_STATUS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -66,7 +66,7 @@ class FaultObserver(Node):
             'controller/cancel', 'controller/remember', 'guardrail/reset', 'recorder/mark')}
         self._enable: Any = self.create_client(SetBool, 'guardrail/enable')
         self._injector = AsyncParameterClient(self, 'fault_injector')
-        self._executor = make_executor()
+        self._executor = SingleThreadedExecutor()
         self._executor.add_node(self)
         self._thread = threading.Thread(target=self._executor.spin, daemon=True)
         self._thread.start()

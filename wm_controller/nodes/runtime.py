@@ -17,7 +17,6 @@ import os
 from pathlib import Path
 import signal
 import sys
-import threading
 import traceback
 from typing import Any
 
@@ -180,11 +179,10 @@ def make_executor() -> Any:
     Return the executor of events where rclpy has one (Kilted), else the one of wait sets.
 
     Both run callbacks in one thread; the one of events does not go through all that a node has at
-    every message, for half of the guardrail's processor time. WM_EXECUTOR=wait_set asks for the
-    other one.
+    every message, for half of the guardrail's processor time. It is new, and cannot call callbacks
+    that take a MessageInfo. WM_EXECUTOR=wait_set asks for the other one.
     """
-    main = threading.current_thread() is threading.main_thread()
-    if EventsExecutor is None or not main or os.environ.get('WM_EXECUTOR') == 'wait_set':
+    if EventsExecutor is None or os.environ.get('WM_EXECUTOR') == 'wait_set':
         return SingleThreadedExecutor()
     heard = {number: signal.getsignal(number) for number in SIGNALS}
     executor = EventsExecutor()
