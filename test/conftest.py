@@ -58,13 +58,13 @@ def spawn_node(ros_domain, tmp_path):
     """
     processes = []
 
-    def spawn(module, *args, **environment):
+    def spawn(module, *args, preexec_fn=None, **environment):
         log = tmp_path / f'{module.rsplit(".", 1)[-1]}_{len(processes)}.log'
         with log.open('wb') as stream:
             process = subprocess.Popen(
                 [sys.executable, '-m', module, *map(str, args)], cwd=ROOT, stdout=stream,
                 stderr=subprocess.STDOUT, env={**os.environ, **environment},
-                start_new_session=True)
+                start_new_session=True, preexec_fn=preexec_fn)
         process.log = log
         processes.append(process)
         return process

@@ -3,7 +3,9 @@
 # ruff: noqa: E402
 """The guardrail as a process among processes, over real DDS: what reaches `cmd_vel`, and when."""
 
+import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from wm_controller.nodes.runtime import make_executor
 
 NODE = 'wm_controller.nodes.guardrail'
 PERIOD = 0.02
+PR_CAPBSET_DROP, CAP_IPC_LOCK, CAP_SYS_NICE = 24, 14, 23  # <linux/prctl.h>, <linux/capability.h>
 # A machine that builds and tests beside this may take a while to schedule us: what is asserted
 # allows for it, what was measured is printed.
 SLACK = 0.1
@@ -211,6 +214,49 @@ def test_on_a_signal_it_brakes_to_zero_whoever_commands_and_ends(bench, spawn_no
     after = [v for t, v, _ in bench.out if t > began]
     assert process.returncode == 0, process.log.read_text()
     assert after[-1] == 0.0 and any(0.0 < v < 0.5 for v in after), 'it brakes, it does not jump'
+
+
+def locked_and_schedulers(pid):
+    """KiB that the kernel may not take back, and the scheduler of every thread."""
+    with open(f'/proc/{pid}/status') as status:
+        locked = next(int(line.split()[1]) for line in status if line.startswith('VmLck'))
+    return locked, {os.sched_getscheduler(int(t)) for t in os.listdir(f'/proc/{pid}/task')}
+
+
+def without_rights():
+    """Give up what root may: locking memory and priorities; for a process about to start."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in (CAP_IPC_LOCK, CAP_SYS_NICE):
+        libc.prctl(PR_CAPBSET_DROP, capability)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))
+    resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
+
+
+def test_it_keeps_its_memory_and_goes_before_others_where_it_may(guardrail):
+    log = guardrail.log.read_text()
+    if 'lock_memory: ' in log or 'thread_priority 50: ' in log:
+        pytest.skip('this user may neither lock memory nor set priorities')
+    locked, schedulers = locked_and_schedulers(guardrail.pid)
+    assert locked > 50_000 and schedulers == {os.SCHED_FIFO}
+
+
+def test_where_it_may_not_it_says_so_once_and_runs_as_any_other(bench, spawn_node):
+    process = spawn_node(NODE, preexec_fn=without_rights)
+    bench.until(lambda: bench.out, 'cmd_vel')
+    bench.drive()
+    locked, schedulers = locked_and_schedulers(process.pid)
+    assert locked == 0 and schedulers == {os.SCHED_OTHER}
+    log = process.log.read_text()
+    for what in ('lock_memory: ', 'thread_priority 50: '):
+        line, = (line for line in log.splitlines() if what in line)
+        assert 'own-robot.md' in line
+
+
+def test_it_can_be_asked_to_run_as_any_other(bench, spawn_node):
+    process = spawn_node(
+        NODE, '--ros-args', '-p', 'lock_memory:=false', '-p', 'thread_priority:=0')
+    bench.until(lambda: bench.out, 'cmd_vel')
+    assert locked_and_schedulers(process.pid) == (0, {os.SCHED_OTHER})
 
 
 def test_an_executor_leaves_signals_to_who_had_them(ros_domain):

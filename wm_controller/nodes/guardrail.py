@@ -27,7 +27,7 @@ from std_msgs.msg import Bool, Float32
 from std_srvs.srv import SetBool, Trigger
 
 from wm_controller.errors import InputError
-from wm_controller.nodes import qos, runtime
+from wm_controller.nodes import qos, real_time, runtime
 from wm_controller.nodes.command_types import wrong_types
 from wm_controller.nodes.conversions import (
     BASE_FRAMES,
@@ -287,9 +287,20 @@ class GuardrailNode(Node):
             time.sleep(LAST_WORD_S)
 
 
+def _on_time() -> GuardrailNode:
+    """Make the node in a process that a busy computer does not delay, where it may be had."""
+    node = GuardrailNode()
+    priority = node.get_parameter('thread_priority').value
+    refused = [real_time.lock_memory() if node.get_parameter('lock_memory').value else '',
+               real_time.raise_priority(priority) if priority else '']
+    for line in filter(None, refused):
+        node.get_logger().warning(line)
+    return node
+
+
 def main(args: Sequence[str] | None = None) -> None:
     """Run the guardrail until it is told to end."""
-    runtime.run(GuardrailNode, args)
+    runtime.run(_on_time, args)
 
 
 if __name__ == '__main__':

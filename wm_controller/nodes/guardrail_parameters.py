@@ -40,6 +40,9 @@ SPECS = (
          unit='rad', fixed=True),
     Spec('sensor_range', 0.0, 'how far the scanner sees; 0: its own range_max', 0.0, 1000.0,
          unit='m'),
+    Spec('lock_memory', True, 'keep its memory from being reclaimed, where it may', fixed=True),
+    Spec('thread_priority', 50, 'run before ordinary processes (SCHED_FIFO), where it may; 0: no',
+         0, 99, fixed=True),
 )
 
 
