@@ -13,6 +13,7 @@ from rclpy.parameter import Parameter
 from wm_controller.nodes.runtime import Spec
 from wm_controller.safety.limits import InvalidLimit, Limits
 
+THREAD_PRIORITY = 50
 AT_START = ('rate', 'autonomy_on_start')
 
 
@@ -41,8 +42,8 @@ SPECS = (
     Spec('sensor_range', 0.0, 'how far the scanner sees; 0: its own range_max', 0.0, 1000.0,
          unit='m'),
     Spec('lock_memory', True, 'keep its memory from being reclaimed, where it may', fixed=True),
-    Spec('thread_priority', 50, 'run before ordinary processes (SCHED_FIFO), where it may; 0: no',
-         0, 99, fixed=True),
+    Spec('thread_priority', THREAD_PRIORITY,
+         'run before ordinary processes (SCHED_FIFO), where it may; 0: no', 0, 99, fixed=True),
 )
 
 

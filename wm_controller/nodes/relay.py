@@ -5,7 +5,8 @@
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
 
-from wm_controller.nodes import qos, runtime
+from wm_controller.nodes import qos, real_time, runtime
+from wm_controller.nodes.guardrail_parameters import THREAD_PRIORITY
 
 
 class Relay(Node):
@@ -17,9 +18,16 @@ class Relay(Node):
         self.create_subscription(TwistStamped, 'relay_in', publisher.publish, qos.COMMAND)
 
 
+def _as_the_guardrail() -> Relay:
+    """Make the node in a process with the guardrail's advantages: its work is compared."""
+    real_time.lock_memory()
+    real_time.raise_priority(THREAD_PRIORITY)
+    return Relay()
+
+
 def main() -> None:
     """Run the node."""
-    runtime.run(Relay)
+    runtime.run(_as_the_guardrail)
 
 
 if __name__ == '__main__':
