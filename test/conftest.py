@@ -11,12 +11,15 @@ import signal
 import subprocess
 import sys
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 import pytest
 
-# WM_EXAMPLES: so many examples of each property, as `make properties` wants them.
-settings.register_profile('wm', max_examples=int(os.environ.get('WM_EXAMPLES', 100)),
-                          deadline=None)
+# WM_EXAMPLES: so many examples of each property, as `make properties` wants them. WM_SHRINK=0: that
+# one fails is enough, as `make mutants` asks of each mutant; the smallest one takes a minute.
+settings.register_profile(
+    'wm', max_examples=int(os.environ.get('WM_EXAMPLES', 100)), deadline=None,
+    phases=[phase for phase in Phase
+            if phase not in (Phase.shrink, Phase.explain) or os.environ.get('WM_SHRINK') != '0'])
 settings.load_profile('wm')
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -22,18 +22,20 @@ class InvalidLimit(ValueError):
     """A parameter out of its range, or two that contradict; the message is one line."""
 
 
-# These three run at import, before mutmut puts a mutant in: what they say is tested by the fields.
+# These three run at import, before a mutant is put in; what they say is tested by the fields.
+# pragma: no mutate start
 def _ranged(default: float, low: float, high: float, unit: str, text: str) -> Any:
-    return field(default=default, metadata={  # pragma: no mutate
-        'low': low, 'high': high, 'unit': unit, 'text': text})  # pragma: no mutate
+    return field(default=default, metadata={
+        'low': low, 'high': high, 'unit': unit, 'text': text})
 
 
 def _switch(default: bool, text: str) -> Any:
-    return field(default=default, metadata={'text': text})  # pragma: no mutate
+    return field(default=default, metadata={'text': text})
 
 
 def _flat(text: str) -> Any:
-    return field(default=(), metadata={'unit': 'm', 'text': text})  # pragma: no mutate
+    return field(default=(), metadata={'unit': 'm', 'text': text})
+# pragma: no mutate end
 
 
 @dataclass(frozen=True)
