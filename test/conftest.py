@@ -14,8 +14,8 @@ import sys
 from hypothesis import Phase, settings
 import pytest
 
-# WM_EXAMPLES: so many examples of each property, as `make properties` wants them. WM_SHRINK=0: that
-# one fails is enough, as `make mutants` asks of each mutant; the smallest one takes a minute.
+# WM_EXAMPLES: so many examples of each property, as `make properties` wants them. WM_SHRINK=0: one
+# that fails is enough, as `make mutants` asks of each mutant; the smallest one takes a minute.
 settings.register_profile(
     'wm', max_examples=int(os.environ.get('WM_EXAMPLES', 100)), deadline=None,
     phases=[phase for phase in Phase

@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who comes towards the robot: points that move, and the speed at which it can wait for them."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-from timelines import LIMITS, PERIOD, Timeline, wall
+from timelines import examples, LIMITS, PERIOD, Timeline, wall
+from wm_controller.safety import moving as moving_module
 from wm_controller.safety.moving import MovingPoints, yielding_scale
 from wm_controller.safety.tracking import Command
 
@@ -179,3 +182,19 @@ def test_between_scans_they_go_on_as_they_went():
     moving = Moving(10.0, np.array([[1.0, 2.0]]), np.array([[0.5, -1.0]]), np.array([10.0]))
     assert moving.at(10.2) == pytest.approx(np.array([[1.1, 1.8]]))
     assert moving.at(9.0) == pytest.approx(np.array([[1.0, 2.0]])), 'never back in time'
+
+
+@examples(60)
+@given(st.integers(0, 2**32 - 1), st.sampled_from((0.0, 0.02, 0.3)), st.floats(-2.0, 2.0))
+def test_what_cells_leave_out_stands_still(seed, noise, x):
+    """The short cut changes nothing: without it the same points move."""
+    def found():
+        places = [(x + 0.1 * step, 1.0) for step in range(6)]
+        return watch(places, background=BEHIND, noise=noise, seed=seed)
+
+    quick = found()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving_module, 'CELL_M', 1e-7)
+        slow = found()
+    assert np.array_equal(quick.points, slow.points)
+    assert np.array_equal(quick.velocities, slow.velocities)

@@ -8,6 +8,7 @@ A pose is (x m, y m, yaw rad) along the last axis; a twist is v (m/s, forward) a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 import math
 from typing import Any
 
@@ -104,7 +105,7 @@ def to_child(pose: ArrayLike, points: ArrayLike) -> Floats:
 
 def signed_distance(polygon: Floats, points: ArrayLike) -> Floats:
     """Distance (N,) of points (N, 2) from the edge of a polygon (V, 2); negative inside, m."""
-    edges = np.roll(polygon, -1, axis=0) - polygon
+    edges = np.concatenate((polygon[1:], polygon[:1])) - polygon
     offset = as_points(points)[:, None] - polygon[None]
     along = (offset * edges).sum(-1) / np.maximum((edges ** 2).sum(-1), 1e-18)
     gap = offset - np.clip(along, 0.0, 1.0)[..., None] * edges
@@ -167,7 +168,7 @@ class Footprint:
             raise InvalidFootprint(f'the footprint encloses no area: {flat}')
         return Footprint(vertices if area > 0.0 else vertices[::-1].copy(), 0.0)
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """Distance of the outermost part from the origin, m."""
         return float(np.hypot(self.vertices[:, 0], self.vertices[:, 1]).max()) + self.radius

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 import math
 
-import numpy as np
-
 from wm_controller.safety.envelope import area_scale, boundary, can_still_stop, clear_scale
 from wm_controller.safety.geometry import Floats
 from wm_controller.safety.limits import Limits
@@ -242,11 +240,12 @@ def apply(state: State, command: Command) -> tuple[Command, tuple[str, ...], flo
     for guardrail in GUARDRAILS:
         before, command = command, guardrail(state, command)
         stops = guardrail.stops(state)
-        if stops or command != before:
-            reasons.append(guardrail.name)
+        if not stops and (command is before or command == before):
+            continue
+        reasons.append(guardrail.name)
         if stops:
             limit = 0.0
-        elif command != before and guardrail.name not in SMOOTHING:
+        elif guardrail.name not in SMOOTHING:
             limit *= _share(state.limits, command) / max(_share(state.limits, before), 1e-12)
     return command, tuple(reasons), min(1.0, limit)
 
@@ -263,5 +262,5 @@ def as_markdown() -> str:
 
 
 def _share(limits: Limits, command: Command) -> float:
-    return float(np.hypot(command.v / limits.max_linear_velocity,
-                          command.w / limits.max_angular_velocity))
+    return math.hypot(command.v / limits.max_linear_velocity,
+                      command.w / limits.max_angular_velocity)

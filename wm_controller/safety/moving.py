@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wm_controller.safety.geometry import Floats, Footprint
 from wm_controller.safety.limits import Limits
@@ -23,6 +24,8 @@ WITHIN_M = 3.0
 STILL_M, STILL_RAD = 0.1, 0.04
 """A point of a still world is no further than this (plus this share of its range) from a place
 where something was seen before."""
+CELL_M = 0.07
+"""Two points in one cell of this size are nearer than STILL_M."""
 COMPANY_M = 0.15
 """A moving point has another one this near: a single one is noise."""
 LASTING_S = 0.5
@@ -106,9 +109,11 @@ class MovingPoints:
 def _compare(old: _Scan, new: _Scan, every_s: float) -> Moving:
     off = new.points - new.scanner
     points = new.points[(off ** 2).sum(-1) < WITHIN_M ** 2]
+    # Most of the world stands still: it is told by cells, and the rest by every distance.
+    points = points[~np.isin(_cells(points), _cells(old.points))]
     if not len(points) or not len(old.points):
         return Moving()
-    # |a - b|^2 by one matrix product: every scan meets every point of an older one.
+    # |a - b|^2 by one matrix product.
     seen = old.points - new.scanner
     near = points - new.scanner
     nearest = ((seen ** 2).sum(-1) - 2.0 * near @ seen.T).argmin(1)
@@ -127,6 +132,12 @@ def _compare(old: _Scan, new: _Scan, every_s: float) -> Moving:
     speed = np.maximum(np.sqrt((velocity ** 2).sum(-1)), 1e-9)
     return Moving(new.stamp, found[kept], velocity * np.minimum(1.0, FASTEST / speed)[:, None],
                   np.full(int(kept.sum()), new.stamp))
+
+
+def _cells(points: Floats) -> NDArray[np.int64]:
+    """The cells (N,) that points (N, 2) lie in."""
+    column, row = np.floor(points / CELL_M).astype(np.int64).T
+    return np.asarray((column << 32) + row)
 
 
 def _together(stamp: float, parts: list[Moving]) -> Moving:
