@@ -116,11 +116,11 @@ def test_the_map_of_places_is_timed_as_it_grows(capsys, monkeypatch):
 
 def test_guardrail_and_relay_are_timed_in_one_run(capsys):
     pytest.importorskip('rclpy', reason='needs rclpy')
-    code, result, error = bench(capsys, '--only', 'guardrail', '--samples', '30')
+    code, result, error = bench(capsys, '--only', 'guardrail', '--samples', '20')
     assert code == 0, error
     found = result['guardrail']
     for name in ('guardrail', 'relay'):
-        assert found[name]['calls'] == 30
+        assert found[name]['calls'] == 20
         assert 0.05 < found[name]['p50_ms'] < 100
     assert found['ratio_p50'] == pytest.approx(
         found['guardrail']['p50_ms'] / found['relay']['p50_ms'])
@@ -152,8 +152,8 @@ def test_wrong_input_is_one_line(arguments, line, capsys):
 
 
 def test_training_says_how_fast_and_how_big(capsys, monkeypatch):
-    monkeypatch.setattr(bench_training, 'ROOMS', 6)
-    monkeypatch.setattr(bench_training, 'STEPS', 60)
+    monkeypatch.setattr(bench_training, 'ROOMS', 3)
+    monkeypatch.setattr(bench_training, 'STEPS', 40)
     code, result, error = bench(capsys, '--only', 'training', '--train-s', '5',
                                 '--train-threads', '1')
     assert code == 0, error

@@ -53,9 +53,9 @@ def options(eyes, output, **changes):
 
 @pytest.fixture(scope='module')
 def rival(data, eyes, tmp_path_factory):
-    """A policy of 600 steps."""
+    """A policy of 300 steps."""
     output = tmp_path_factory.mktemp('rival') / 'rival.safetensors'
-    train_rival([data], options(eyes, output, steps=600, batch=64, learning_rate=3e-3), quiet)
+    train_rival([data], options(eyes, output, steps=300, batch=64, learning_rate=4e-3), quiet)
     return output
 
 
@@ -104,7 +104,7 @@ def test_it_learns_what_leads_to_a_goal(data, eyes, rival):
     said = load_rival(rival).training
     error = said['action_error']
     assert error['place_given'] < 0.95 * error['place_masked']
-    assert said['chunks'] == 600 * 64 and said['seed'] == 0
+    assert said['chunks'] == 300 * 64 and said['seed'] == 0
 
 
 def test_the_same_seed_makes_the_same_policy_and_another_another(data, eyes, tmp_path):

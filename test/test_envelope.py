@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from timelines import examples, LIMITS, PERIOD, Timeline, wall
+from wm_controller.safety import envelope
 from wm_controller.safety import geometry as geo
 from wm_controller.safety.limits import InvalidLimit
 
@@ -171,3 +172,28 @@ def test_outside_the_fence_only_the_way_back_is_free():
             line.odometry((1.5, 0.0, 0.0))
             line.step()
         assert (line.verdict.v != 0.0) == moves
+
+
+def test_inside_of_a_keep_out_only_the_way_out_is_free():
+    line = Timeline(replace(LIMITS, keep_out=(-0.5, -0.5, 0.5, -0.5, 0.5, 0.5, -0.5, 0.5)))
+    for v, w, moves in ((0.3, 0.0, True), (-0.2, 0.0, False), (0.0, 0.5, True)):
+        for _ in range(50):
+            line.command(v, w)
+            line.odometry((0.3, 0.0, 0.0))
+            line.step()
+        assert (not line.verdict.v == line.verdict.w == 0.0) == moves, (v, w)
+        line.run(1.0)
+
+
+@pytest.mark.parametrize('polygon', [
+    [(0.0, 0.0), (1.0, 0.0), (1.3, 0.9), (0.2, 1.0)], [(0.0, 0.0), (0.01, 0.0), (0.0, 0.01)]])
+def test_a_boundary_is_its_edges_from_corner_to_corner_without_gaps(polygon):
+    polygon = np.array(polygon)
+    points = envelope.boundary(polygon)
+    following = np.roll(points, -1, axis=0)
+    assert np.abs(geo.signed_distance(polygon, points)).max() < 1e-9
+    assert np.hypot(*(following - points).T).max() <= envelope.SPACING + 1e-9
+    assert (np.hypot(*(points[:, None] - polygon[None]).T).min(1) < 1e-9).all(), 'every corner'
+    around = np.hypot(*(np.roll(polygon, -1, axis=0) - polygon).T).sum()
+    assert np.hypot(*(following - points).T).sum() == pytest.approx(around), 'once round'
+    assert len(points) <= around / envelope.SPACING + 2 * len(polygon)

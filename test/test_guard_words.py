@@ -40,6 +40,7 @@ def test_the_operator_is_answered_in_words():
     line = Timeline()
     guard = line.guard
     assert guard.enable(False, line.ros, line.steady) == (True, 'autonomy off')
+    assert line.step().mode == 'hold' and 'autonomy was switched off' in line.verdict.because
     assert guard.enable(True, line.ros, line.steady) == (True, 'autonomy on')
     assert guard.reset(line.steady) == (True, 'reset')
     line.command(0.3, source='teleop')

@@ -198,3 +198,22 @@ def test_what_cells_leave_out_stands_still(seed, noise, x):
         slow = found()
     assert np.array_equal(quick.points, slow.points)
     assert np.array_equal(quick.velocities, slow.velocities)
+
+
+@pytest.mark.parametrize('scanner', [(0.0, 0.0), (0.4, -0.3)])
+@pytest.mark.parametrize('bearing', [0.0, 2.0, 3.13, -3.13])
+@pytest.mark.parametrize('reach, free', [
+    (0.5, True), (1.8, True), (1.95, False), (2.05, False), (3.0, False)])
+def test_free_was_what_an_older_scan_looked_past(scanner, bearing, reach, free):
+    """A wall 2 m from the scanner, one return in every degree; 0.1 m of doubt."""
+    angles = bearing + np.radians(np.arange(-20, 21))
+    old = moving_module._Scan(
+        0.0, np.array(scanner) + 2.0 * np.column_stack((np.cos(angles), np.sin(angles))),
+        np.array(scanner), 0.0)
+    point = np.array([scanner]) + reach * np.array([[np.cos(bearing), np.sin(bearing)]])
+    assert moving_module._was_free(old, point, np.array([0.1])).tolist() == [free]
+
+
+def test_where_no_beam_came_back_it_was_free():
+    old = moving_module._Scan(0.0, np.array([[0.0, 2.0]]), np.zeros(2), 0.0)
+    assert moving_module._was_free(old, np.array([[2.5, 0.0]]), np.array([0.1])).all()

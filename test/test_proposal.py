@@ -54,7 +54,7 @@ def taught(data, plain, tmp_path_factory):
 
 
 def options(plain, output, **changes):
-    return ProposalOptions(**{'source': plain, 'output': output, 'steps': 4, 'batch': 16,
+    return ProposalOptions(**{'source': plain, 'output': output, 'steps': 4, 'batch': 8,
                               'threads': 1, 'width': 32, **changes})
 
 

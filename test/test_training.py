@@ -150,9 +150,9 @@ def test_learning_lowers_every_term_it_is_paid_for(data):
     torch.manual_seed(0)
     objective = Objective(WorldModel(describe(datasets, windows, TINY)), Horizon(), Weights())
     optimizer = torch.optim.AdamW(objective.parameters(), 3e-3)
-    batch = batches.Sampler(windows, 0, 60, image_reach=True, things=True).sample(16, 0)
+    batch = batches.Sampler(windows, 0, 60, image_reach=True, things=True).sample(8, 0)
     first = None
-    for _ in range(60):
+    for _ in range(40):
         loss, terms = objective(batch)
         optimizer.zero_grad()
         loss.backward()
