@@ -88,13 +88,13 @@ def test_either_sense_of_rotation_is_one_footprint():
 @pytest.mark.parametrize('flat', [
     [], [1, 2, 3, 4], [0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2], [0, 0, 1, 0, float('nan'), 1]])
 def test_a_footprint_that_encloses_nothing_is_refused(flat):
-    with pytest.raises(geo.InvalidFootprint):
+    with pytest.raises(geo.InvalidFootprint, match='encloses no area|at least 3 finite points'):
         geo.Footprint.polygon(flat)
 
 
 @pytest.mark.parametrize('radius', [0.0, -1.0, float('nan'), float('inf')])
 def test_a_radius_that_is_not_positive_is_refused(radius):
-    with pytest.raises(geo.InvalidFootprint):
+    with pytest.raises(geo.InvalidFootprint, match=f'must be positive, got {radius}'):
         geo.Footprint.circle(radius)
 
 

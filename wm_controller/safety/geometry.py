@@ -37,7 +37,7 @@ def wrap_angle(angle: ArrayLike) -> Floats:
 
 def compose(a: ArrayLike, b: ArrayLike) -> Floats:
     """Pose b, given in the frame of pose a, in the frame that a is given in. (..., 3)."""
-    outer, inner = np.asarray(a, float), np.asarray(b, float)
+    outer, inner = np.asarray(a), np.asarray(b)
     cos, sin = np.cos(outer[..., 2]), np.sin(outer[..., 2])
     return np.stack((
         outer[..., 0] + cos * inner[..., 0] - sin * inner[..., 1],
@@ -48,7 +48,7 @@ def compose(a: ArrayLike, b: ArrayLike) -> Floats:
 
 def relative(a: ArrayLike, b: ArrayLike) -> Floats:
     """Pose b seen from pose a, both given in one frame; undoes `compose`. (..., 3)."""
-    origin, other = np.asarray(a, float), np.asarray(b, float)
+    origin, other = np.asarray(a), np.asarray(b)
     cos, sin = np.cos(origin[..., 2]), np.sin(origin[..., 2])
     dx, dy = other[..., 0] - origin[..., 0], other[..., 1] - origin[..., 1]
     turn = wrap_angle(other[..., 2] - origin[..., 2])
@@ -82,7 +82,7 @@ def chained(changes: ArrayLike) -> Floats:
 
     In the frame of the first pose, which is zero.
     """
-    steps = np.asarray(changes, float)
+    steps = np.asarray(changes)
     poses = np.zeros((*steps.shape[:-2], steps.shape[-2] + 1, 3))
     for t in range(steps.shape[-2]):
         poses[..., t + 1, :] = compose(poses[..., t, :], steps[..., t, :])
@@ -91,14 +91,14 @@ def chained(changes: ArrayLike) -> Floats:
 
 def to_parent(pose: ArrayLike, points: ArrayLike) -> Floats:
     """Points (N, 2) given in the frame of `pose` (3,), in the frame that the pose is given in."""
-    x, y, yaw = np.asarray(pose, float)
+    x, y, yaw = np.asarray(pose)
     cos, sin = np.cos(yaw), np.sin(yaw)
     return np.asarray(as_points(points) @ np.array(((cos, sin), (-sin, cos))) + (x, y))
 
 
 def to_child(pose: ArrayLike, points: ArrayLike) -> Floats:
     """Points (N, 2) of the frame that `pose` (3,) is given in, in the frame of the pose."""
-    x, y, yaw = np.asarray(pose, float)
+    x, y, yaw = np.asarray(pose)
     cos, sin = np.cos(yaw), np.sin(yaw)
     return np.asarray((as_points(points) - (x, y)) @ np.array(((cos, -sin), (sin, cos))))
 
@@ -161,7 +161,7 @@ class Footprint:
         if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all():
             raise InvalidFootprint(
                 f'a footprint needs at least 3 finite points x, y; got {len(flat)} numbers')
-        vertices = np.asarray(flat, float).reshape(-1, 2)
+        vertices = as_points(flat)
         x, y = vertices.T
         area = 0.5 * float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
         if abs(area) < 1e-6:
