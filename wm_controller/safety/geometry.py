@@ -37,7 +37,7 @@ def wrap_angle(angle: ArrayLike) -> Floats:
 
 def compose(a: ArrayLike, b: ArrayLike) -> Floats:
     """Pose b, given in the frame of pose a, in the frame that a is given in. (..., 3)."""
-    outer, inner = np.asarray(a), np.asarray(b)
+    outer, inner = np.asarray(a, float), np.asarray(b, float)
     cos, sin = np.cos(outer[..., 2]), np.sin(outer[..., 2])
     return np.stack((
         outer[..., 0] + cos * inner[..., 0] - sin * inner[..., 1],
@@ -48,7 +48,7 @@ def compose(a: ArrayLike, b: ArrayLike) -> Floats:
 
 def relative(a: ArrayLike, b: ArrayLike) -> Floats:
     """Pose b seen from pose a, both given in one frame; undoes `compose`. (..., 3)."""
-    origin, other = np.asarray(a), np.asarray(b)
+    origin, other = np.asarray(a, float), np.asarray(b, float)
     cos, sin = np.cos(origin[..., 2]), np.sin(origin[..., 2])
     dx, dy = other[..., 0] - origin[..., 0], other[..., 1] - origin[..., 1]
     turn = wrap_angle(other[..., 2] - origin[..., 2])
@@ -82,7 +82,7 @@ def chained(changes: ArrayLike) -> Floats:
 
     In the frame of the first pose, which is zero.
     """
-    steps = np.asarray(changes)
+    steps = np.asarray(changes, float)
     poses = np.zeros((*steps.shape[:-2], steps.shape[-2] + 1, 3))
     for t in range(steps.shape[-2]):
         poses[..., t + 1, :] = compose(poses[..., t, :], steps[..., t, :])

@@ -82,7 +82,7 @@ def trajectories_clear(
     where the robot is now, need only not come nearer. Only the given poses are looked at:
     between them less than half a step's travel can go unseen.
     """
-    steps, seen = np.asarray(poses), as_points(points)
+    steps, seen = np.asarray(poses, float), as_points(points)
     n_trajectories, n_steps = steps.shape[:2]
     if not len(seen) or not n_steps:
         return np.ones(n_trajectories, bool)
