@@ -43,11 +43,12 @@ def open_start(length, width):
 
 
 class Chain:
-    def __init__(self, probe, spawn, length=3.5, controller='steering_controller'):
+    def __init__(self, probe, spawn, length=3.5, controller='steering_controller', pace=1.0):
         self.probe = probe
         x, y, yaw = open_start(length, 0.5)
         self.simulator = spawn('wm_controller.nodes.simulator', *self.arguments(
-            'simulator', f'room_seed:={SEED}', 'people:=0', f'start_pose:=[{x}, {y}, {yaw}]'))
+            'simulator', f'room_seed:={SEED}', 'people:=0', f'start_pose:=[{x}, {y}, {yaw}]',
+            f'speed_factor:={pace}'))
         self.guardrail = spawn('wm_controller.nodes.guardrail', *self.arguments(
             'robot', 'use_sim_time:=true'))
         self.controller = spawn(
@@ -110,9 +111,10 @@ def test_drives_to_a_goal_without_a_bump_and_says_so(chain):
 @pytest.mark.skipif(not SHIPPED.is_file(), reason=f'no model at {SHIPPED}')
 def test_shipped_model_drives_to_a_near_goal(ros_domain, spawn_node):
     with Probe() as probe:
-        chain = Chain(probe, spawn_node, controller='wm_controller.nodes.controller')
+        chain = Chain(probe, spawn_node, controller='wm_controller.nodes.controller', pace=0.7)
         chain.drive(1.5)
-        probe.until(lambda: chain.state[-1]['state'] == 'reached', 60.0, 'reached')
+        # Slower than life: a plan beside another test takes longer than the robot waits for one.
+        probe.until(lambda: chain.state[-1]['state'] == 'reached', 90.0, 'reached')
         _, x, y, _, _ = chain.truth[-1]
         assert np.hypot(x - 1.5, y) < 0.4
         assert chain.bumps[-1] == 0
@@ -141,7 +143,7 @@ def test_interrupted_controller_commands_zero_as_its_last_word(chain):
     chain.controller.send_signal(signal.SIGINT)
     assert chain.stopping_time() < STOP_S
     assert chain.controller.wait(timeout=10) == 0
-    assert last[-1] == 0.0
+    chain.probe.until(lambda: last[-1] == 0.0, 2.0, 'zero as the last word')
 
 
 def test_wall_ahead_stops_the_robot_whatever_the_controller_wants(chain):

@@ -77,6 +77,9 @@ class Outlet:
     def halt(self):
         self._put('halt')
 
+    def last_word(self):
+        self.halt()
+
     def complain(self, line):
         self._put(line)
 

@@ -44,6 +44,7 @@ class Outlet(Protocol):
 
     def send(self, plan: Plan) -> None: ...
     def halt(self) -> None: ...
+    def last_word(self) -> None: ...
     def complain(self, line: str) -> None: ...
 
 
@@ -228,7 +229,7 @@ class DriveLoop:
             self._generation += 1
         if not self._worker.stop(STOP_TIMEOUT_S):
             self._outlet.complain(f'the planner did not end within {STOP_TIMEOUT_S} s')
-        self._outlet.halt()
+        self._outlet.last_word()
 
     def _fresh(self, stamp: float) -> bool:
         return self._clock() - stamp <= self._settings.max_age_s

@@ -14,6 +14,7 @@ from typing import Any
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Path
 import numpy as np
+from rclpy.duration import Duration
 from std_msgs.msg import Float32
 
 from wm_controller.nodes import qos
@@ -21,6 +22,8 @@ from wm_controller.nodes.conversions import to_path, to_stamp
 from wm_controller.nodes.imagination_outlet import ImaginationOutlet
 from wm_controller.nodes.memory_outlet import MemoryOutlet
 from wm_controller.planning.contract import Plan
+
+HEARD_TIMEOUT_S = 0.2
 
 
 class PlanOutlet:
@@ -58,6 +61,11 @@ class PlanOutlet:
     def halt(self) -> None:
         """Command zero, stamped now: it is no view of the world that asks for it."""
         self._publish_command(self._clock(), 0.0, 0.0)
+
+    def last_word(self) -> None:
+        """Command zero and wait until it has been heard: the publisher may go after this."""
+        self.halt()
+        self._command.wait_for_all_acked(Duration(seconds=HEARD_TIMEOUT_S))
 
     def complain(self, line: str) -> None:
         """Tell what the loop found wrong."""
