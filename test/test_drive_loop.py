@@ -155,6 +155,19 @@ def test_odometry_is_taken_at_the_stamp_of_the_image_and_may_be_missing(rig):
     assert rig.loop.counts['images_without_odometry'] == 1
 
 
+def test_a_question_during_a_plan_is_answered_after_it_without_another_image(rig):
+    rig.image()
+    rig.outlet.wait(1)
+    rig.settle()
+    rig.driver.hold = threading.Event()
+    rig.driver.planning.clear()
+    rig.clock.now += 0.1
+    rig.image()
+    assert rig.driver.planning.wait(WAIT_S)
+    threading.Timer(0.1, rig.driver.hold.set).start()
+    assert rig.loop.ask(lambda driver: f'{len(driver.observations)} seen', WAIT_S) == '2 seen'
+
+
 def test_late_plan_is_counted_and_keeps_the_stamp_of_its_image(rig):
     rig.loop.set_goal(GOAL)
     rig.driver.hold = threading.Event()

@@ -204,7 +204,8 @@ def test_a_study_writes_what_the_contract_promises(tmp_path):
 def test_recorded_drives_are_a_data_set_of_what_was_let_through(tmp_path, capsys):
     drives = tmp_path / 'drives.h5'
     assert wm(['evaluate', '--planner', 'oracle', '--episodes', '2', '--workers', '1', '--people',
-               '0', '--record', str(drives), '--out', str(tmp_path), '--json']) == 0
+               '0', '--band', 'near', '--record', str(drives), '--out', str(tmp_path),
+               '--json']) == 0
     summary = json.loads(capsys.readouterr().out)
     with Dataset.open(drives) as data:
         assert data.n_episodes == 2 and data.n_steps == summary['recorded_steps'] > 20
@@ -236,6 +237,8 @@ def test_a_model_drives_by_camera_alone_to_an_image(tmp_path, capsys):
             '1',
             '--goal',
             'image',
+            '--band',
+            'near',
             '--no-scan',
             '--out',
             str(tmp_path / 'runs'),

@@ -92,6 +92,14 @@ def test_a_gap_is_no_fault_of_a_guardrail_that_was_killed_nor_is_a_contact_in_it
     assert lines(record, guarded=False), 'the one after it has braked'
 
 
+def test_a_guardrail_that_begins_anew_begins_from_standing_whatever_was_before():
+    record = drive(lambda t: max(0.0, 0.4 * (t < 1.1)), gaps=[(0.5, 1.2)],
+                   turn_at=lambda t: 1.5 * (t < 1.1))
+    record.truth = drive(lambda t: 0.0).truth
+    assert lines(record, guarded=False) == []
+    assert [line for line in lines(record) if 'turning acceleration' in line]
+
+
 def test_commands_paced_by_a_late_clock_are_judged_by_it():
     """A catch-up of simulated time moves stamps, and speeds, faster than the wall's clock."""
     record = Record(commands=[

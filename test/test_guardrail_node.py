@@ -27,6 +27,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import to_odometry, to_scan, to_stamp
+from wm_controller.nodes.guardrail import ANSWERS_PER_PERIOD
 from wm_controller.nodes.runtime import make_executor
 
 NODE = 'wm_controller.nodes.guardrail'
@@ -314,6 +315,25 @@ def test_reaction_to_stop_obstacle_and_command_is_at_once(bench, guardrail):
             bench.scan(np.inf)
     print('reaction, ms:', {k: round(1e3 * v, 1) for k, v in reactions.items()})
     assert max(reactions.values()) < PERIOD + 0.02 + SLACK
+
+
+def test_a_flood_of_messages_makes_no_flood_of_commands_and_a_stop_acts_in_it(bench, guardrail):
+    bench.drive()
+
+    def flood():
+        for _ in range(5):
+            bench.send(0.5)
+            bench.stops.publish(Bool(data=False))
+
+    began, first = time.monotonic(), len(bench.out)
+    bench.spin(2.0, flood, every=0.005)
+    rate = (len(bench.out) - first) / (time.monotonic() - began)
+    assert 0.8 / PERIOD < rate < 1.1 * (1 + ANSWERS_PER_PERIOD) / PERIOD
+    assert max(v for _, v, _ in bench.out[first:]) <= 0.5
+    begin = time.monotonic()
+    bench.stops.publish(Bool(data=True))
+    assert bench.first_slower(begin, 0.5) < PERIOD + 0.02 + SLACK
+    bench.until_stopped(begin, flood)
 
 
 def test_an_emergency_stop_latches_until_reset_with_all_sources_at_zero(bench, guardrail):

@@ -191,8 +191,7 @@ class DriveLoop:
                 answer.set_exception(error)
         with self._lock:
             self._orders.append(order)
-        if self._worker.idle:
-            self._worker.offer(None)
+        self._worker.nudge(None)  # who asks waits, and may keep the images from coming
         return answer.result(timeout_s)
 
     def hold(self) -> None:

@@ -48,6 +48,13 @@ class Worker(Generic[Job]):
             self._condition.notify_all()
             return replaced
 
+    def nudge(self, job: Job) -> None:
+        """Put a job into the mailbox if it is empty: whichever job comes next will do."""
+        with self._condition:
+            if not self._mail:
+                self._mail = [job]
+                self._condition.notify_all()
+
     def stop(self, timeout_s: float) -> bool:
         """Finish the running job, start no other; false if it still ran after the time-out."""
         with self._condition:

@@ -18,7 +18,6 @@ from wm_controller.evaluation.processes import NodeSpec
 from wm_controller.resources import find_config
 
 FULL_BYTES = 512
-TRIES = 5
 ANSWER_S, RECORDING_S, COLLECT_S = 5.0, 15.0, 60.0
 MARK = 'recorder/mark'
 
@@ -49,11 +48,7 @@ def _map_saved(scene: Scene) -> float:
 
 
 def _remember(scene: Scene) -> tuple[bool, str]:
-    """Save the map; a planner in the middle of a plan may ask to be asked again."""
-    for _ in range(TRIES):
-        done, line = scene.observer.trigger('controller/remember')
-        if done or 'ask again' not in line:
-            break
+    done, line = scene.observer.trigger('controller/remember')
     return done, str(line)
 
 

@@ -57,10 +57,12 @@ def broken(record: Record, since: float, until: float, limits: Limits,
     `guarded`: the guardrail ran all the time, so that its rate counts, and every contact.
     """
     commands = [c for c in list(record.commands) if since <= c.sent <= until]
-    found = [*_bounds(commands, limits), *_changes(commands, limits)] if commands else []
+    silences = [] if guarded else _silences(commands)
+    found = _bounds(commands, limits) if commands else []
+    for stretch in _stretches(commands, silences):
+        found += _changes(stretch, limits)
     if guarded:
         found += _rate(record, commands, since, until, limits)
-    silences = [] if guarded else _silences(commands)
     return found + _contacts(record, since, until, silences)
 
 
@@ -131,6 +133,13 @@ def _silences(commands: Sequence[Command]) -> list[tuple[float, float]]:
     """When nobody commanded, and the time to stop after it: a base has to stop by itself then."""
     return [(before.sent, after.sent + STOPPING_S) for before, after in zip(commands, commands[1:])
             if after.sent - before.sent > LONGEST_GAP_S]
+
+
+def _stretches(commands: Sequence[Command], silences: Sequence[tuple[float, float]]
+               ) -> list[list[Command]]:
+    """Between silences: who commands after one does not know what was commanded before it."""
+    ends = [-np.inf, *(began for began, _ in silences), np.inf]
+    return [[c for c in commands if low < c.sent <= high] for low, high in zip(ends, ends[1:])]
 
 
 def _contacts(record: Record, since: float, until: float,

@@ -27,7 +27,7 @@ from wm_controller.evaluation.tasks import next_goal, TaskSpec
 from wm_controller.safety.geometry import compose, relative
 from wm_controller.simulation.rooms import make_room
 
-CATCHES_UP_S = 1.0  # an observer lags behind a flood
+CATCHES_UP_S = 10.0  # an observer lags behind a flood
 POLL_S = 0.01
 DRIVING_S = 180.0  # on a machine that does much else, plans are too late to drive by
 BRISK_M_S, BRISK_FOR_S = 0.2, 0.4  # speed at which a fault is injected
