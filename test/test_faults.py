@@ -88,6 +88,7 @@ def test_a_gap_is_no_fault_of_a_guardrail_that_was_killed_nor_is_a_contact_in_it
     record.truth = drive(lambda t: 0.3).truth
     record.bumps.append((1.0, 1))
     assert lines(record, guarded=False) == [] != lines(record)
+    assert broken(record, 0.6, 2.0, LIMITS, guarded=False) == [], 'killed before it said a word'
     record.bumps.append((1.9, 2))
     assert lines(record, guarded=False), 'the one after it has braked'
 

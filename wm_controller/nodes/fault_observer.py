@@ -10,6 +10,7 @@ by their sender.
 from __future__ import annotations
 
 from collections.abc import Callable
+import os
 import threading
 import time
 from typing import Any
@@ -32,6 +33,7 @@ from wm_controller.errors import InputError
 from wm_controller.evaluation.faults.record import Command, Record, Said, Truth
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import MessageError, planar_pose, to_quaternion, to_stamp
+from wm_controller.resources import dds_environment
 
 EVERY_COMMAND = QoSProfile(depth=1000)
 EVERY_STATUS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -76,7 +78,8 @@ class FaultObserver(Node):
             sent = info['source_timestamp'] * 1e-9 - self._epoch
             stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
             heard.append(Command(sent, stamp, message.twist.linear.x, message.twist.angular.z,
-                                 message.header.frame_id))
+                                 message.header.frame_id,
+                                 info.get('publication_sequence_number') or 0))
         self.create_subscription(TwistStamped, topic, note, EVERY_COMMAND)
 
     def _hear_status(self, topic: str, said: list[Said]) -> None:
@@ -184,5 +187,6 @@ def _said(message: Any) -> Said:
 
 def joined() -> Callable[[], None]:
     """Join the graph that the environment names, Ctrl-C staying Python's; returns how to leave."""
+    os.environ.update(dds_environment())
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     return rclpy.try_shutdown

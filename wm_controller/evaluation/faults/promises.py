@@ -57,7 +57,7 @@ def broken(record: Record, since: float, until: float, limits: Limits,
     `guarded`: the guardrail ran all the time, so that its rate counts, and every contact.
     """
     commands = [c for c in list(record.commands) if since <= c.sent <= until]
-    silences = [] if guarded else _silences(commands)
+    silences = [] if guarded else _silences(commands, since)
     found = _bounds(commands, limits) if commands else []
     for stretch in _stretches(commands, silences):
         found += _changes(stretch, limits)
@@ -129,10 +129,11 @@ def _beside(record: Record, at: float, gap: float) -> str:
         f'; the robot was silent for {np.diff(heard).max():.2f} s' if len(heard) > 1 else '')
 
 
-def _silences(commands: Sequence[Command]) -> list[tuple[float, float]]:
+def _silences(commands: Sequence[Command], since: float) -> list[tuple[float, float]]:
     """When nobody commanded, and the time to stop after it: a base has to stop by itself then."""
-    return [(before.sent, after.sent + STOPPING_S) for before, after in zip(commands, commands[1:])
-            if after.sent - before.sent > LONGEST_GAP_S]
+    sent = [c.sent for c in commands]
+    return [(before, after + STOPPING_S) for before, after in zip([since, *sent], sent)
+            if after - before > LONGEST_GAP_S]
 
 
 def _stretches(commands: Sequence[Command], silences: Sequence[tuple[float, float]]

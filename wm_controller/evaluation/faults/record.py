@@ -10,13 +10,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Command:
-    """A twist, m/s and rad/s, in a frame; `sent` says when, `stamp` is its ROS time."""
+    """A twist, m/s and rad/s, in a frame; `sent` says when, `stamp` is its ROS time.
+
+    `number`: which of its sender's messages it is, from 1; 0 where that is not known.
+    """
 
     sent: float
     stamp: float
     v: float
     w: float
     frame: str = ''
+    number: int = 0
 
     @property
     def is_zero(self) -> bool:
