@@ -15,6 +15,17 @@ import time
 import urllib.error
 import urllib.request
 
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+from ros_probe import values_of
+from wm_controller.nodes import qos
+
+TOKEN = 'a token of the operators'
+ALL = QoSProfile(depth=1000)
+GONE_S = 0.5  # the promise: commands have ended this long after the finger, the page or the line
 ROOT = Path(__file__).resolve().parents[1]
 
 ROBOT = """
@@ -142,3 +153,70 @@ class Cable:
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+
+class Stage:
+    """Guardrail, robot and panel as processes, a browser, and a probe."""
+
+    def __init__(self, start, probe, browser):
+        self.probe, self.browser, self.start = probe, browser, start
+        self.port = free_port()
+        self.url = f'http://127.0.0.1:{self.port}/'
+        self.teleop = probe.listen(TwistStamped, 'cmd_vel_teleop', ALL, lambda m: (
+            m.header.stamp.sec + m.header.stamp.nanosec * 1e-9, m.twist.linear.x,
+            m.twist.angular.z))
+        self.statuses = probe.listen(DiagnosticStatus, 'guardrail/status', qos.STATUS, values_of)
+        self.goals = probe.listen(PoseStamped, 'goal_pose')
+        self.pictures = probe.listen(Image, 'goal_image')
+        self.guardrail = self.start_guardrail()
+        self.robot = start('robot', '-c', ROBOT)
+        self.panel = start('panel', *panel_arguments(self.port, min_linear_velocity=-0.25))
+        wait_for(self.url, self.panel)
+
+    def start_guardrail(self):
+        return self.start('guardrail', '-m', 'wm_controller.nodes.guardrail', '--ros-args',
+                          '-p', 'keep_out:=[5.0, 5.0, 6.0, 5.0, 6.0, 6.0]')
+
+    def tokened(self):
+        """Another panel, with a token: port, address, process."""
+        port = free_port()
+        panel = self.start('tokened', *panel_arguments(port, host='0.0.0.0', token=f"'{TOKEN}'"))
+        wait_for(f'http://127.0.0.1:{port}/', panel)
+        return port, f'http://127.0.0.1:{port}/', panel
+
+    def autonomy(self):
+        """Bring it back to where it began, as a program may on this machine."""
+        for name in ('reset', 'enable'):
+            seen = str(time.monotonic())
+            assert request(f'{self.url}do/{name}', 'POST', b'', x_seen=seen)[0] == 200
+        self.mode('auto')
+
+    def mode(self, wanted):
+        self.probe.until(lambda: self.statuses and self.statuses[-1]['mode'] == wanted, 5.0,
+                         f'mode {wanted}')
+
+    def answer(self, page, button):
+        """Press a button and return what the page says to it."""
+        page.evaluate('document.querySelector("#toast").textContent = ""')
+        page.click(f'.act.{button}')
+        page.wait_for_function('document.querySelector("#toast").textContent')
+        return page.inner_text('#toast')
+
+    def hold(self, page, dx=0, dy=-60):
+        """Touch the stick and push it, and wait until the robot is told."""
+        box = page.locator('.stick').bounding_box()
+        x, y = box['x'] + 90, box['y'] + 100
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + dx, y + dy, steps=3)
+        self.probe.until(lambda: self.teleop and self.teleop[-1][1] > 0.15, 20.0, 'the stick')
+
+    def ended(self, since):
+        """Wait for silence; check that it came in time and that zero was the last word."""
+        self.probe.spin(0.8)
+        stamp, v, w = self.teleop[-1]
+        assert (v, w) == (0.0, 0.0), 'the last word is zero'
+        assert [v for t, v, _ in self.teleop if t > since + GONE_S] == []
+        moving = [t for t, v, _ in self.teleop if v > 0.0]
+        assert sum(t > moving[-1] for t, _, _ in self.teleop) == 1, 'one zero, then silence'
+        return stamp - since

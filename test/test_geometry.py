@@ -22,10 +22,9 @@ SPEEDS = st.one_of(st.just(0.0), st.floats(-1.0, 1.0))
 
 def brute_clearance(footprint, v, w, duration_s, points, steps=400):
     """Least distance of each point from the footprint while it drives, sampled finely."""
-    x, y, yaw = geo.integrate(np.zeros(3), v, w, np.linspace(0.0, duration_s, steps)).T[..., None]
-    dx, dy, cos, sin = points[:, 0] - x, points[:, 1] - y, np.cos(yaw), np.sin(yaw)
-    seen = np.stack([cos * dx + sin * dy, cos * dy - sin * dx], -1)  # (steps, points, 2)
-    return footprint.distance(seen.reshape(-1, 2)).reshape(len(yaw), -1).min(0)
+    poses = geo.integrate(np.zeros(3), v, w, np.linspace(0.0, duration_s, steps))
+    seen = geo.relative(poses[:, None], np.insert(points, 2, 0.0, axis=1))[..., :2]
+    return footprint.distance(seen.reshape(-1, 2)).reshape(steps, -1).min(0)
 
 
 @given(POSES, POSES)

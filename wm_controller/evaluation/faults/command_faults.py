@@ -17,7 +17,7 @@ DROPPED_S = 2.0  # diagnostics come once a second
 STRANGER_FRAME = 'base_footprint'
 STRANGE_S = 0.7  # at full speed ahead it is at the wall soon after
 MOVES_M_S, MOVES_RAD_S = 0.05, 0.1
-DRIVES_ON_S = 5.0  # it may stand for a moment, to turn about
+MOVES_ON_S = 5.0  # it may stand for a moment, to turn about
 LISTENERS = 2  # to commands: guardrail and observer
 TELEOP_M_S, TELEOP_HZ, TELEOP_FOR_S = 0.3, 20.0, 1.5
 TELEOP_S = 1.0  # teleop_timeout_s, braking, a busy machine
@@ -39,7 +39,7 @@ def _dropped(kind: str, cause: str) -> Callable[[Scene], float]:
             reaction = scene.counted('guardrail', f'dropped.cmd_vel_auto.{cause}', since)
             scene.until(lambda: any(
                 max(abs(c.v) / MOVES_M_S, abs(c.w) / MOVES_RAD_S) > 1.0
-                for c in list(scene.record.commands) if c.sent > since), DRIVES_ON_S,
+                for c in list(scene.record.commands) if c.sent > since), MOVES_ON_S,
                 'the robot driving on')
             return reaction
     return act

@@ -19,12 +19,12 @@ from wm_controller.resources import find_config
 
 FULL_BYTES = 512
 ANSWER_S, RECORDING_S, COLLECT_S = 5.0, 15.0, 60.0
-MARK = 'recorder/mark'
+MARK, REMEMBER = 'recorder/mark', 'controller/remember'
 
 
 def _map_saved(scene: Scene) -> float:
     """Refused in a line, nothing left behind, the old map untouched; the robot drives on."""
-    done, line = _remember(scene)
+    done, line = scene.observer.trigger(REMEMBER)
     if not done:
         raise Unexpected(f'the map cannot be saved on a disk with room: {line}')
     path = scene.folder / 'places.h5'
@@ -34,22 +34,16 @@ def _map_saved(scene: Scene) -> float:
     process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
     try:
         since = time.monotonic()
-        done, line = _remember(scene)
+        done, line = scene.observer.trigger(REMEMBER)
         reaction = time.monotonic() - since
         if done or 'places.h5' not in line or '\n' in line:
             raise Unexpected(f'~/remember on a full disk says {line!r}')
-        scene.until(lambda: any(c.v > 0.05 for c in scene.record.commands if c.sent > since + 1),
-                    20.0, 'the robot driving on')
+        scene.drives_on(since + 1)
     finally:
         process.rlimit(psutil.RLIMIT_FSIZE, limits)
     if path.read_bytes() != before or set(path.parent.iterdir()) != there:
         raise Unexpected('the old map is changed, or something half-written is left')
     return reaction
-
-
-def _remember(scene: Scene) -> tuple[bool, str]:
-    done, line = scene.observer.trigger('controller/remember')
-    return done, str(line)
 
 
 def _recording(scene: Scene) -> float:
@@ -66,8 +60,7 @@ def _recording(scene: Scene) -> float:
         scene.until(lambda: _mark(scene)[1].startswith('not recorded'),
                     2 * RECORDING_S, 'the recorder saying that it cannot')
         reaction = time.monotonic() - since
-        scene.until(lambda: any(c.v > 0.05 for c in scene.record.commands if c.sent > since + 1),
-                    20.0, 'the robot driving on')
+        scene.drives_on(since + 1)
     finally:
         process.rlimit(psutil.RLIMIT_FSIZE, limits)
     scene.until(lambda: _mark(scene)[0], 60.0, 'it recording again')

@@ -35,6 +35,7 @@ CLEAR_AHEAD_M = 1.1  # so that no obstacle brakes the robot before the fault doe
 GOAL_LEFT_M = 1.0
 GOAL_REPEAT_S = 12.0  # one that is not driven to briskly in so long is given up
 STANDS_FOR_S = 0.6
+AHEAD_M_S, DRIVES_ON_S = 0.05, 20.0
 OPERATOR_S = 5.0  # to clear a stop
 
 
@@ -166,6 +167,11 @@ class Scene:
                     return after.sent - since
             return None
         return float(self.until(slower, within_s, 'a braking command'))
+
+    def drives_on(self, since: float) -> None:
+        """Wait until the wheels are told to drive ahead, after a moment."""
+        self.until(lambda: any(c.v > AHEAD_M_S for c in list(self.record.commands)
+                               if c.sent > since), DRIVES_ON_S, 'the robot driving on')
 
     def says(self, heard: str, what: Callable[[Said], bool], since: float, within_s: float,
              words: str) -> float:
