@@ -10,7 +10,7 @@ from wm_controller.safety.geometry import integrate
 
 
 def future_of(actions, *, clearance=3.0, disagreement=1.0):
-    """What a perfect model of the base would imagine."""
+    """What a perfect model of the base would imagine; `disagreement` is one for all, or (N,)."""
     count, steps = actions.shape[:2]
     poses = np.zeros((count, steps + 1, 3))
     for t in range(steps):
@@ -18,4 +18,4 @@ def future_of(actions, *, clearance=3.0, disagreement=1.0):
     chosen = np.arange(2, steps + 1, 2)
     return Future(*map(torch.from_numpy, (
         actions, poses, chosen, np.full((1, count, len(chosen)), clearance))), None,
-        torch.full((count,), disagreement).double())
+        lambda which: torch.tensor(disagreement).double().expand(count)[which])

@@ -94,11 +94,6 @@ def test_the_deadline_ends_it_after_the_first_round(config):
     assert search(slow, config).rounds == 4
 
 
-def test_how_hard_it_was_shows_in_the_spread(config):
-    assert search(lambda actions: np.ones(len(actions)), config).spread == 0.0
-    assert search(bowl, SolverConfig(method=config.method, candidates=(200,))).spread > 0.5
-
-
 def test_the_controls_of_path_integrals_are_smooth():
     noise = spline_noise(np.random.default_rng(0), 400, (STEPS, 2))
     assert noise.std() == pytest.approx(0.9, abs=0.2)

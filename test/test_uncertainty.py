@@ -4,13 +4,19 @@
 
 import dataclasses
 
+from hypothesis import given
+from hypothesis import strategies as st
 import numpy as np
 import pytest
 import torch
 
+from futures import future_of
 from wm_controller.data.schema import CLEARANCE_BEARINGS
 from wm_controller.errors import InputError
+from wm_controller.memory.free_space import FreeSpace
+from wm_controller.planning.config import PilotConfig
 from wm_controller.planning.imagination import Imagination
+from wm_controller.planning.objectives import cost, Situation
 from wm_controller.training import coverage, losses
 from wm_controller.training.objective import Horizon, Objective, Weights
 from wm_controller.world_model import uncertainty
@@ -134,7 +140,9 @@ def test_the_planner_draws_futures_that_all_candidates_of_a_plan_share(model):
     expected = imagination(state, actions, goal)
     assert len(expected.nearest) == 1
     assert not np.allclose(expected.nearest[0], future.nearest[0])
-    assert future.disagreement.shape == (5,) and (future.disagreement > 0).all()
+    differ = future.disagreement(torch.arange(5))
+    assert differ.shape == (5,) and (differ > 0).all()
+    assert torch.allclose(future.disagreement(torch.tensor([3, 1])), differ[[3, 1]], rtol=1e-2)
     assert not torch.equal(imagination.draw(12), imagination.draw(12))
 
 
@@ -143,7 +151,30 @@ def test_without_ensemble_and_variable_nothing_is_claimed_about_them():
                      architecture=dataclasses.replace(FULL, ensemble=1, latent_variable=0))
     imagination = Imagination(WorldModel(spec).eval())
     future = imagination(torch.randn(1, 32), np.zeros((4, 12, 2)), None, imagination.draw(12))
-    assert len(future.nearest) == 1 and (future.disagreement == 1).all()
+    assert len(future.nearest) == 1 and future.disagreement(torch.arange(3)).tolist() == [1, 1, 1]
+
+
+@given(st.lists(st.floats(0, 60), min_size=1, max_size=40), st.integers(1, 12),
+       st.integers(0, 1000))
+def test_the_best_cost_as_if_the_ensemble_had_been_asked_about_all(doubts, ranked, seed):
+    actions = np.random.default_rng(seed).uniform((0, -1), (0.5, 1), (len(doubts), 12, 2))
+    future, asked = future_of(actions, disagreement=doubts), []
+    state = Situation(np.zeros(3), np.array([3.0, 0.5]), np.array([[0.7, 0.3]]), None, np.zeros(2))
+    whole = cost(future, state, FreeSpace(0.18), PilotConfig())
+
+    def ask(which):
+        asked.extend(which.tolist())
+        return future.disagreement(which)
+
+    some = cost(dataclasses.replace(future, disagreement=ask), state, FreeSpace(0.18),
+                PilotConfig(), ranked)
+    best = np.argsort(whole, kind='stable')[:ranked]
+    assert (some[best] == whole[best]).all() and (some <= whole).all()
+    others = np.delete(np.arange(len(doubts)), best)
+    assert (some[others] >= whole[best].max()).all(), 'none looks better than the best are'
+    assert len(set(asked)) == len(asked) and np.isfinite(whole[asked]).all()
+    if max(doubts) <= 1.0:
+        assert len(asked) == min(ranked, np.isfinite(whole).sum())
 
 
 @pytest.mark.parametrize('changes', [{'ensemble': 0}, {'ensemble': 99}, {'latent_variable': -1}])

@@ -60,7 +60,8 @@ class Case:
     def cost_of(self, actions: Floats) -> Floats:
         """Cost (N,) of sequences (N, T, 2)."""
         future = self.pilot.imagination(self.state, actions, self.goal_in_base)
-        return cost(future, self.situation, self.pilot.memory, self.pilot.config)
+        config = self.pilot.config
+        return cost(future, self.situation, self.pilot.memory, config, config.solver.ranked)
 
 
 def make_case(bundle: Bundle, seed: int) -> Case:

@@ -66,6 +66,11 @@ class SolverConfig:
         """Standard deviations (2,) of the first round's noise: v, w."""
         return np.array([self.sigma_v, self.sigma_w])
 
+    @property
+    def ranked(self) -> int | None:
+        """How many of a round's candidates, the best, teach the next; None: all do."""
+        return None if self.method == 'mppi' else self.elites
+
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise ValueError(f'solver {self.method!r} is none of {", ".join(METHODS)}')

@@ -5,8 +5,9 @@
 As tensors, so that a cost of them can say how it changes with the actions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ class Future:
     All are of double precision, on the processor. `poses` (N, T + 1, 3) in the frame of the base
     now, in the first; `nearest` (P, N, S) m, the median distance of the nearest thing, all round
     where the model knows that, at some `steps` (S,); `time_to_reach` (P, N, S) s at those steps,
-    or None; `disagreement` (N,): of the ensemble, 1 being usual on what it was trained for;
+    or None; `disagreement`: of the ensemble about some of the futures, (M,) of their numbers (M,),
+    1 being usual on what it was trained for: computed when asked for, as a third of imagining;
     `time_to_picture` (P, N, S) s until the camera sees what a goal picture shows, or None;
     `abstract_off` (N,): mean square by which the abstract state misses the subgoal's, or None.
     """
@@ -39,7 +41,7 @@ class Future:
     steps: Tensor
     nearest: Tensor
     time_to_reach: Tensor | None
-    disagreement: Tensor
+    disagreement: Callable[[Tensor], Tensor]
     time_to_picture: Tensor | None = None
     abstract_off: Tensor | None = None
 
@@ -136,18 +138,24 @@ class Imagination:
             there = model.abstract.encode(states[0, :, wanted.due_step])
             off = (there - wanted.abstract).pow(2).mean(-1).double()
         return Future(actions, poses, chosen, model.nearest(later).double(), reach,
-                      self._disagreement(model, states[0], actions, chosen), to_picture, off)
+                      partial(self._disagreement, model, states[0], actions, chosen), to_picture,
+                      off)
 
-    def _disagreement(self, model: WorldModel, states: Tensor, actions: Tensor, steps: Tensor
-                      ) -> Tensor:
-        """How the members differ (N,) about what is expected, in units of what is usual."""
+    def _disagreement(self, model: WorldModel, states: Tensor, actions: Tensor, steps: Tensor,
+                      futures: Tensor) -> Tensor:
+        """How the members differ (M,) about what is expected, in units of what is usual."""
         if not len(self._usual):
-            return torch.ones(len(actions), dtype=torch.float64)
-        found = uncertainty.disagreement(
-            model, states[:, steps - 1], actions[:, steps - 1].float()).double()
+            return torch.ones(len(futures), dtype=torch.float64)
+        which = futures[:, None], steps - 1
+        with self._precision(model), torch.set_grad_enabled(actions.requires_grad):
+            found = uncertainty.disagreement(
+                model, states[which], actions[which].float()).double()
         usual = self._usual[torch.clamp(steps, max=len(self._usual)) - 1]
         return (found / usual.clamp_min(1e-6)).mean(-1)
 
     def precision(self) -> torch.autocast:
         """Context in which `model` is to be run."""
-        return torch.autocast('cpu', torch.bfloat16, enabled=self.model is not self._exact)
+        return self._precision(self.model)
+
+    def _precision(self, model: WorldModel) -> torch.autocast:
+        return torch.autocast('cpu', torch.bfloat16, enabled=model is not self._exact)

@@ -105,7 +105,7 @@ class LowerLevel:
         def evaluate(actions: Floats) -> Floats:
             begun = self._clock()
             future = self._imagination(state, kept * actions + added, goal, variable, wanted)
-            costs = cost(future, situation, memory, config)
+            costs = cost(future, situation, memory, config, config.solver.ranked)
             shown.note(costs, future.poses.numpy())
             noted[:] = [(future, costs)]
             if len(actions) >= config.solver.candidates[0]:
@@ -165,7 +165,7 @@ class LowerLevel:
         path = compose(situation.pose, future.poses[best].numpy())
         nearest = min(memory.clearance_at(path[:, :2]).min(), float(future.nearest[:, best].min()))
         return bool(nearest - self._config.footprint.reach >= effort.room
-                    and future.disagreement[best] <= effort.disagreement)
+                    and float(future.disagreement(torch.tensor([best]))) <= effort.disagreement)
 
     def brake(self, now: float, v: float) -> Floats:
         """Return the action (2,) that slows from v m/s along the last admissible plan."""

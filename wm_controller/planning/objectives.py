@@ -52,12 +52,25 @@ class Situation:
     movers: Forecast | None = None
 
 
-def cost(future: Future, situation: Situation, memory: FreeSpace,
-         config: PilotConfig) -> Floats:
-    """Return the cost (N,) of imagined futures, infinite where a constraint is broken."""
-    total = preferences(future, situation, memory, config).numpy()
+def cost(future: Future, situation: Situation, memory: FreeSpace, config: PilotConfig,
+         ranked: int | None = None) -> Floats:
+    """Return the cost (N,) of imagined futures, infinite where a constraint is broken.
+
+    With `ranked`, only so many of the least are whole, and no other is less than they are: the
+    ensemble, whose doubts only add to a cost, is asked about futures that can be among them.
+    """
+    total = _without_doubt(future, situation, memory, config).numpy()
     total[~admissible(future, situation, memory, config)] = np.inf
+    order = np.argsort(total)[:np.isfinite(total).sum()]
+    first, rest = order[:ranked], order[ranked:] if ranked else order[:0]
+    _add_doubt(total, future, first, config)
+    _add_doubt(total, future, rest[total[rest] < total[first].max(initial=-np.inf)], config)
     return total
+
+
+def _add_doubt(total: Floats, future: Future, which: NDArray[np.intp], config: PilotConfig
+               ) -> None:
+    total[which] += _doubt(future, torch.from_numpy(which), config).numpy()
 
 
 def admissible(future: Future, situation: Situation, memory: FreeSpace,
@@ -94,6 +107,19 @@ def _out_of_the_way(poses: Floats, movers: Forecast, config: PilotConfig) -> NDA
 def preferences(future: Future, situation: Situation, memory: FreeSpace,
                 config: PilotConfig) -> Tensor:
     """Return the weighed terms (N,), in metres of way, summed over the horizon."""
+    return _without_doubt(future, situation, memory, config) + _doubt(
+        future, torch.arange(len(future.actions)), config)
+
+
+def _doubt(future: Future, which: Tensor, config: PilotConfig) -> Tensor:
+    """Where the ensemble differs more than it usually does, the model was never taught."""
+    if not config.weights.disagreement or not len(which):
+        return torch.zeros(len(which), dtype=torch.float64)
+    return config.weights.disagreement * torch.relu(future.disagreement(which) - 1.0)
+
+
+def _without_doubt(future: Future, situation: Situation, memory: FreeSpace,
+                   config: PilotConfig) -> Tensor:
     w = config.weights
     actions = future.actions
     poses = placed(torch.from_numpy(situation.pose), future.poses)
@@ -122,8 +148,6 @@ def preferences(future: Future, situation: Situation, memory: FreeSpace,
     trust = 1.0 / (1.0 + 0.15 * future.steps)
     imagined_lack = lack_of_room(future.nearest, config)
     total = total + w.imagined_near * (imagined_lack ** 2 * trust).mean((0, -1))
-    # Where the ensemble differs more than it usually does, the model was never taught.
-    total = total + w.disagreement * torch.relu(future.disagreement - 1.0)
 
     total = total + w.reverse * torch.relu(-actions[..., 0]).mean(-1) / config.limits.max_v
     total = total + w.turn * actions[..., 1].abs().mean(-1) / config.limits.max_w

@@ -50,4 +50,4 @@ class Refined:
         best = int(np.argmin(cost))
         if not cost[best] < found.cost:
             return found
-        return Solution(candidates[best], float(cost[best]), rounds + 1, found.spread)
+        return Solution(candidates[best], float(cost[best]), rounds + 1)

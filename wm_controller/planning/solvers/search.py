@@ -49,14 +49,12 @@ class Search:
 class Solution:
     """The best sequence (T, A) that was evaluated, its cost, and how many rounds were run.
 
-    The cost is infinite where every candidate was removed. `spread`: by how much the costs of the
-    last round's better half differ, in units of the best one; 0: they are alike.
+    The cost is infinite where every candidate was removed.
     """
 
     actions: Floats
     cost: float
     rounds: int
-    spread: float = 0.0
 
 
 class Solver(Protocol):
@@ -77,7 +75,6 @@ class Rounds:
     counts: tuple[int, ...]
     best: Floats = field(init=False)
     best_cost: float = math.inf
-    spread: float = 0.0
     done: int = 0
 
     def __post_init__(self) -> None:
@@ -103,11 +100,8 @@ class Rounds:
         order = order[np.isfinite(cost[order])]
         if len(order) and cost[order[0]] < self.best_cost:
             self.best, self.best_cost = actions[order[0]], float(cost[order[0]])
-        if len(order) > 1:
-            least, middle = cost[order[0]], cost[order[len(order) // 2]]
-            self.spread = float((middle - least) / max(abs(least), 1e-9))
         return actions[order], cost[order]
 
     def solution(self) -> Solution:
         """What was found."""
-        return Solution(self.best, self.best_cost, self.done, self.spread)
+        return Solution(self.best, self.best_cost, self.done)
