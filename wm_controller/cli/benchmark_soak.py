@@ -31,7 +31,8 @@ def soak(
 ) -> None:
     """Drive among people, with one random fault after the other, and watch memory and promises."""
     try:
-        from wm_controller.nodes.fault_observer import FaultObserver, joined
+        from wm_controller.nodes.fault_observer import FaultObserver
+        from wm_controller.nodes.runtime import joined
     except ImportError as error:
         raise InputError(
             f'rclpy is not installed ({error}): source a ROS 2 workspace, or pip install '
@@ -48,15 +49,11 @@ def soak(
     signal.signal(signal.SIGTERM, _interrupt)  # a service manager's stop is our Ctrl-C
     os.environ.update(ros_environment())  # the observer joins the same graph
     directory = run_directory(out, 'soak')
-    leave = joined()
-    try:
-        with progress_to('soaking') as move:
-            result, memory = soaking.soak(
-                stage, FaultObserver, directory, minutes, seed,
-                lambda name, share: move(min(share, 1.0), name),
-                lambda line: print(line, file=sys.stderr, flush=True))
-    finally:
-        leave()
+    with joined(), progress_to('soaking') as move:
+        result, memory = soaking.soak(
+            stage, FaultObserver, directory, minutes, seed,
+            lambda name, share: move(min(share, 1.0), name),
+            lambda line: print(line, file=sys.stderr, flush=True))
     text = json.dumps(plain(result), indent=1, allow_nan=False)
     write_whole(directory / 'summary.json', text.encode())
     series = [{'node': node, 'pid': pid, 's_mib': samples}

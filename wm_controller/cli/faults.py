@@ -46,7 +46,8 @@ def faults(
                 'limit_s': each.limit_s} for each in wanted], as_json)
         return
     try:
-        from wm_controller.nodes.fault_observer import FaultObserver, joined
+        from wm_controller.nodes.fault_observer import FaultObserver
+        from wm_controller.nodes.runtime import joined
     except ImportError as error:
         raise InputError(
             f'rclpy is not installed ({error}): source a ROS 2 workspace, or pip install '
@@ -64,16 +65,12 @@ def faults(
     os.environ.update(ros_environment())  # the observer joins the same graph
     directory = run_directory(out, 'faults')
     rows: dict[str, dict[str, Any]] = {}
-    leave = joined()
-    try:
-        with progress('injecting', total=len(wanted) * runs) as advance:
-            for row in run_table(wanted, stage, FaultObserver, directory, runs):
-                rows[row.fault.name] = row.as_dict()
-                _write(directory, list(rows.values()))
-                _say(rows[row.fault.name], as_json)
-                advance(description=row.fault.name)
-    finally:
-        leave()
+    with joined(), progress('injecting', total=len(wanted) * runs) as advance:
+        for row in run_table(wanted, stage, FaultObserver, directory, runs):
+            rows[row.fault.name] = row.as_dict()
+            _write(directory, list(rows.values()))
+            _say(rows[row.fault.name], as_json)
+            advance(description=row.fault.name)
     results = list(rows.values())
     conditions = (f'`{command_line()}`: {runs} run{"s" * (runs != 1)} of each, model '
                   f'`{stage.model.stem}`, room {room_seed}.')

@@ -17,11 +17,9 @@ from typing import Any
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, qos_check_compatible, QoSCompatibility, QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, Imu, LaserScan
 
@@ -32,7 +30,7 @@ from wm_controller.doctor.record import Deaf, End, Record, ROLES
 from wm_controller.errors import InputError
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import to_stamp
-from wm_controller.resources import dds_environment
+from wm_controller.nodes.runtime import joined
 
 KINDS = {'sensor_msgs/msg/Image': Image, 'sensor_msgs/msg/CompressedImage': CompressedImage,
          'nav_msgs/msg/Odometry': Odometry, 'sensor_msgs/msg/LaserScan': LaserScan,
@@ -201,9 +199,7 @@ def listen(topics: Mapping[str, str | None], namespace: str, seconds: float, dri
 
     `topics`: names by role; None: found by usual name or type, an empty text: not looked at.
     """
-    os.environ.update(dds_environment())
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    try:
+    with joined():
         node = DoctorNode(topics, namespace)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
@@ -215,8 +211,6 @@ def listen(topics: Mapping[str, str | None], namespace: str, seconds: float, dri
             record = node.finished()
             node.destroy_node()
         return record
-    finally:
-        rclpy.try_shutdown()
 
 
 def _listen(node: DoctorNode, executor: Any, seconds: float, drive: bool,

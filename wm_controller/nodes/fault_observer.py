@@ -9,8 +9,6 @@ by their sender.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import os
 import threading
 import time
 from typing import Any
@@ -19,13 +17,11 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from nav_msgs.msg import Odometry
 import numpy as np
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Bool, UInt32
 from std_srvs.srv import SetBool, Trigger
 
@@ -33,7 +29,6 @@ from wm_controller.errors import InputError
 from wm_controller.evaluation.faults.record import Command, Record, Said, Truth
 from wm_controller.nodes import qos
 from wm_controller.nodes.conversions import MessageError, planar_pose, to_quaternion, to_stamp
-from wm_controller.resources import dds_environment
 
 EVERY_COMMAND = QoSProfile(depth=1000)
 EVERY_STATUS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -183,10 +178,3 @@ def _wait(future: Any, what: str) -> Any:
 def _said(message: Any) -> Said:
     return Said(time.monotonic(), message.name, message.message,
                 {pair.key: pair.value for pair in message.values})
-
-
-def joined() -> Callable[[], None]:
-    """Join the graph that the environment names, Ctrl-C staying Python's; returns how to leave."""
-    os.environ.update(dds_environment())
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    return rclpy.try_shutdown

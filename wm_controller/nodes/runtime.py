@@ -9,7 +9,8 @@ and SIGTERM are handled here: spinning ends, the node says its last word, then t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 import difflib
 import gc
@@ -38,6 +39,7 @@ except ImportError:  # Jazzy
     EventsExecutor = None  # type: ignore[assignment]
 
 from wm_controller.errors import InputError
+from wm_controller.resources import dds_environment
 
 SPIN_S = 0.1
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -189,6 +191,17 @@ def make_executor() -> Any:
     for number, handler in heard.items():  # it took them, and would end the context at once
         signal.signal(number, handler)
     return executor
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Be in the graph that the environment names, as a command is; Ctrl-C stays Python's."""
+    os.environ.update(dds_environment())
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        yield
+    finally:
+        rclpy.try_shutdown()
 
 
 def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> None:
