@@ -14,6 +14,7 @@ from timelines import examples, LIMITS, PERIOD, Timeline, wall
 from wm_controller.safety import envelope
 from wm_controller.safety import geometry as geo
 from wm_controller.safety.limits import InvalidLimit
+from wm_controller.safety.tracking import Command
 
 # Promise 4: the stopping envelope.
 
@@ -183,6 +184,19 @@ def test_inside_of_a_keep_out_only_the_way_out_is_free():
             line.step()
         assert (not line.verdict.v == line.verdict.w == 0.0) == moves, (v, w)
         line.run(1.0)
+
+
+def test_the_way_out_is_judged_by_where_a_twist_begins_to_lead():
+    fence = np.array(FENCE).reshape(-1, 2)
+    outside = np.array([fence[:, 0].max() + 0.2, 0.0, 2.0])  # the fence is behind its left
+    turning = Command(0.1, -1.5)  # back for a millimetre, and further out within a second
+    assert geo.integrate(outside, 0.1, -1.5, 1.0)[0] > outside[0]
+    assert envelope.area_scale(
+        LIMITS, turning, outside, fence, envelope.boundary(fence), inside=True) == 1.0
+    near = np.array([[LIMITS.outline.reach + LIMITS.margin / 2, 0.0]])
+    for v, free in ((0.05, 0.0), (-0.05, 1.0)):
+        for w in (-1.0, 1.0):
+            assert envelope.clear_scale(LIMITS, Command(v, w), near) == free
 
 
 @pytest.mark.parametrize('polygon', [
