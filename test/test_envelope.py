@@ -116,6 +116,18 @@ def test_a_sensor_that_sees_less_than_the_stopping_distance_forbids_driving():
         LIMITS.check_sight(0.3)
 
 
+@pytest.mark.parametrize('ahead, back, fastest', [(0.6, -0.2, 0.6), (0.3, -0.7, 0.7)])
+def test_stopping_takes_the_way_of_the_reaction_and_of_braking_and_the_margin(
+        ahead, back, fastest):
+    limits = replace(LIMITS, max_linear_velocity=ahead, min_linear_velocity=back,
+                     max_linear_deceleration=0.8, footprint_radius=0.25, margin=0.07)
+    needed = fastest * limits.reaction_time_s + fastest ** 2 / (2 * 0.8) + 0.25 + 0.07
+    assert limits.stopping_distance() == pytest.approx(needed)
+    limits.check_sight(limits.stopping_distance())
+    with pytest.raises(InvalidLimit):
+        limits.check_sight(0.99 * needed)
+
+
 def test_one_step_is_quick_enough():
     import time
     line = Timeline(replace(LIMITS, footprint=BOX))

@@ -15,7 +15,9 @@ CIRCLE = geo.Footprint.circle(0.18)
 BOX = geo.Footprint.polygon([0.3, 0.2, 0.3, -0.2, -0.25, -0.2, -0.25, 0.2])
 L_SHAPE = geo.Footprint.polygon(
     [-0.3, -0.2, 0.3, -0.2, 0.3, 0.0, 0.0, 0.0, 0.0, 0.2, -0.3, 0.2])
-FOOTPRINTS = st.sampled_from((CIRCLE, BOX, L_SHAPE))
+SLANTED = geo.Footprint.polygon(  # no edge along an axis, nothing symmetric
+    [0.35, 0.05, 0.1, 0.25, -0.3, 0.15, -0.2, -0.22, 0.2, -0.18])
+FOOTPRINTS = st.sampled_from((CIRCLE, BOX, L_SHAPE, SLANTED))
 POSES = st.tuples(*(st.floats(-5.0, 5.0),) * 3).map(np.array)
 SPEEDS = st.one_of(st.just(0.0), st.floats(-1.0, 1.0))
 
@@ -86,6 +88,15 @@ def test_either_sense_of_rotation_is_one_footprint():
     assert np.allclose(turned.distance(points), BOX.distance(points))
 
 
+def test_inside_of_a_convex_footprint_is_left_of_all_its_edges():
+    points = np.random.default_rng(0).uniform(-0.4, 0.4, (500, 2))
+    begin = SLANTED.vertices
+    along, off = np.roll(begin, -1, axis=0) - begin, points[:, None] - begin
+    left = (along[:, 0] * off[..., 1] - along[:, 1] * off[..., 0] > 0.0).all(1)
+    assert 50 < left.sum() < 450
+    assert ((SLANTED.distance(points) < 0.0) == left).all()
+
+
 @pytest.mark.parametrize('flat', [
     [], [1, 2, 3, 4], [0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2], [0, 0, 1, 0, float('nan'), 1]])
 def test_a_footprint_that_encloses_nothing_is_refused(flat):
@@ -115,6 +126,27 @@ def test_contact_time_agrees_with_fine_sampling(footprint, v, w, margin, seed):
         assert before >= margin - 1e-6
     else:
         assert least >= margin - 1e-6
+
+
+@pytest.mark.parametrize('footprint', [BOX, L_SHAPE, SLANTED])
+@pytest.mark.parametrize('v, w', [(0.6, 0.0), (-0.6, 0.0), (0.5, 0.9), (-0.4, 1.2), (0.3, -1.5),
+                                  (0.0, 2.0)])
+@pytest.mark.parametrize('margin', [0.0, 0.06])
+def test_a_single_point_is_touched_when_fine_sampling_says(footprint, v, w, margin):
+    """One at a time, so that none hides behind another: by edges, too, all along them."""
+    times = np.linspace(0.0, 1.2, 600)
+    poses = geo.integrate(np.zeros(3), v, w, times)
+    points = np.random.default_rng(1).uniform(-0.6, 0.6, (100, 2))
+    touched = 0
+    for point in points[footprint.distance(points) > margin + 1e-3]:
+        gaps = footprint.distance(geo.relative(poses, [*point, 0.0])[:, :2]) - margin
+        contact = contact_time(footprint, v, w, [point], margin, times[-1])
+        if gaps.min() < -1e-3:
+            touched += 1
+            assert contact == pytest.approx(times[np.argmax(gaps <= 0.0)], abs=2 * times[1])
+        elif gaps.min() > 1e-3:
+            assert contact > times[-1]
+    assert touched > 3
 
 
 @given(FOOTPRINTS, SPEEDS, SPEEDS, st.integers(0, 2**32 - 1))

@@ -289,13 +289,18 @@ def test_scans_and_odometry_are_checked_alike():
     assert line.odometry((0.0, 0.0, math.inf)) == 'not_finite'
     assert line.odometry(np.zeros(3)) is None
     assert line.odometry(np.zeros(3), age=0.1) == 'out_of_order'
+    assert line.scan([[2.0, 0.0]]) is None
+    assert line.scan([[2.0, 0.0]], age=0.1) == 'out_of_order'
+    assert line.scan([[2.0, 0.0]], age=-0.2) == 'future_stamp'
     assert line.guard.dropped == {
-        ('scan', 'not_finite'): 1, ('odom', 'not_finite'): 1, ('odom', 'out_of_order'): 1}
+        ('scan', 'not_finite'): 1, ('odom', 'not_finite'): 1, ('odom', 'out_of_order'): 1,
+        ('scan', 'out_of_order'): 1, ('scan', 'future_stamp'): 1}
 
 
 def test_a_scan_with_too_few_returns_does_not_count_where_some_are_sure():
     line = Timeline(replace(LIMITS, scan_min_returns=1, scan_required=True))
     assert line.scan(np.zeros((0, 2))) == 'too_few_returns'
+    assert line.guard.dropped == {('scan', 'too_few_returns'): 1}
     assert line.run(0.5, 0.3).v == 0.0 and 'scan_timeout' in line.verdict.reasons
     assert line.scan([[2.0, 0.0]]) is None
     assert Timeline().scan(np.zeros((0, 2))) is None

@@ -13,7 +13,7 @@ import pytest
 from test_moving import somebody, watch
 from timelines import LIMITS, Timeline
 from wm_controller.safety.envelope import can_still_stop
-from wm_controller.safety.geometry import compose, integrate
+from wm_controller.safety.geometry import compose, integrate, relative
 from wm_controller.safety.heard import Heard
 from wm_controller.safety.inputs import AGREEING, Continuity, Seen
 from wm_controller.safety.monitors import LAG_S, Slip, Stuck
@@ -213,3 +213,18 @@ def test_it_can_still_stop_where_braking_ends_before_the_margin(v, gap):
     if abs(gap - needed) > 1e-4:
         assert can_still_stop(LIMITS, Command(v, 0.0), ahead) is bool(gap > needed)
         assert can_still_stop(LIMITS, Command(-v, 0.0), ahead), 'it drives away'
+
+
+def test_on_an_arc_braking_ends_before_the_margin_as_fine_sampling_says():
+    """v and w end together, so the way is the arc, for half of the time that braking takes."""
+    points = np.random.default_rng(2).uniform(-0.5, 0.5, (300, 2))
+    judged = []
+    for v, w in ((0.5, 1.5), (0.3, -1.5), (-0.25, 1.0)):
+        braking = LIMITS.braking_time(v, w)
+        way = integrate(np.zeros(3), v, w, np.linspace(0.0, 0.5 * braking, 300))
+        for point in points:
+            gaps = LIMITS.outline.distance(relative(way, [*point, 0.0])[:, :2]) - LIMITS.margin
+            if gaps[0] > 1e-3 < abs(gaps.min()):
+                judged.append(bool(gaps.min() > 0.0))
+                assert can_still_stop(LIMITS, Command(v, w), [point]) is judged[-1]
+    assert 10 < sum(judged) < len(judged) - 10

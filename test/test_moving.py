@@ -217,3 +217,77 @@ def test_free_was_what_an_older_scan_looked_past(scanner, bearing, reach, free):
 def test_where_no_beam_came_back_it_was_free():
     old = moving_module._Scan(0.0, np.array([[0.0, 2.0]]), np.zeros(2), 0.0)
     assert moving_module._was_free(old, np.array([[2.5, 0.0]]), np.array([0.1])).all()
+
+
+# One scan against another.
+
+def pair(shift, dt, at=(2.0, 0.0), turning=(0.0, 0.0), origin=(0.0, 0.0)):
+    """Two points, abreast, and the same moved, dt s later; a scanner at the origin of it all."""
+    abreast = 0.05 * np.array((-shift[1], shift[0])) / np.hypot(*shift)
+    points = np.array([at + abreast, at - abreast])
+    old, new = (moving_module._Scan(stamp, origin + points + each, np.array(origin), turn)
+                for stamp, each, turn in ((4.0, np.zeros(2), turning[0]),
+                                          (4.0 + dt, np.array(shift), turning[1])))
+    return new, moving_module._compare(old, new, 0.1)
+
+
+@pytest.mark.parametrize('origin', [(0.0, 0.0), (20.0, -10.0)])
+@pytest.mark.parametrize('shift, dt, velocity', [
+    ((-0.3, 0.0), 0.5, (-0.6, 0.0)), ((-0.3, 0.0), 0.15, (-2.0, 0.0)),
+    ((-0.25, 0.01), 0.6, (-0.417, 0.017)), ((-0.24, -0.32), 0.25, (-0.96, -1.28)),
+    ((-0.24, -0.32), 0.16, (-1.2, -1.6))])
+def test_two_points_that_came_have_the_speed_that_brought_them(shift, dt, velocity, origin):
+    """Wherever the fixed frame begins; nobody comes faster than 2 m/s."""
+    new, found = pair(shift, dt, origin=origin)
+    assert np.array_equal(found.points, new.points)
+    assert found.velocities == pytest.approx(np.tile(velocity, (2, 1)), abs=1e-3)
+    assert found.stamp == new.stamp and found.since.tolist() == [new.stamp] * 2
+
+
+@pytest.mark.parametrize('reach, shift, turning, found', [
+    (1.0, 0.16, (0.0, 0.0), 2), (2.6, 0.16, (0.0, 0.0), 0), (2.6, 0.23, (0.0, 0.0), 2),
+    (2.0, 0.25, (0.8, 0.8), 2), (2.0, 0.25, (0.0, 0.8), 0), (2.0, 0.25, (0.8, 0.0), 0)])
+def test_what_may_be_the_scanner_has_not_moved(reach, shift, turning, found):
+    """0.1 m, 4 % of the range, and what a turn that changed while it looked shears."""
+    for at in ((reach, 0.0), (0.0, -reach)):
+        towards = -np.array(at) / reach * shift
+        assert len(pair(towards, 0.4, at, turning)[1].points) == found
+
+
+def test_a_single_point_and_an_empty_room_are_nobody():
+    alone = moving_module._Scan(4.5, np.array([[1.5, 0.0]]), np.zeros(2), 0.0)
+    before = moving_module._Scan(4.0, np.array([[2.5, 0.0]]), np.zeros(2), 0.0)
+    nothing = moving_module._Scan(4.0, np.zeros((0, 2)), np.zeros(2), 0.0)
+    for old, new in ((before, alone), (nothing, alone), (alone, nothing), (nothing, nothing)):
+        assert not len(moving_module._compare(old, new, 0.1).points)
+    moving = MovingPoints()
+    for k in range(4):
+        moving.see(0.25 * k, np.zeros((0, 2)), np.zeros(2), 0.0)
+    moving.see(1.0, somebody(1.0, 0.0), np.zeros(2), 0.0)
+    assert not len(moving.found.points), 'there was nothing to have come from'
+
+
+def test_a_scan_is_compared_with_the_oldest_and_the_newest_that_are_old_enough(monkeypatch):
+    lags = []
+    monkeypatch.setattr(moving_module, '_compare', lambda old, new, every_s: (
+        lags.append(new.stamp - old.stamp), moving_module.Moving())[1])
+    moving = MovingPoints()
+    for k in range(20):
+        del lags[:]
+        moving.see(0.125 * k, BEHIND, np.zeros(2), 0.0)
+        assert lags == {0: [], 1: [], 2: [0.25], 3: [0.375, 0.25]}.get(k, [0.5, 0.25])
+
+
+def test_who_was_seen_to_move_and_is_where_they_would_be_is_still_coming():
+    moving = MovingPoints()
+    moving.found = moving_module.Moving(
+        10.0, np.array([[2.0, 1.0], [1.0, -1.0], [3.0, 0.0]]),
+        np.array([[-1.0, 0.0], [0.0, 0.5], [-0.5, 0.0]]), np.array([9.9, 9.8, 9.6]))
+    # By now at (1.8, 1.0) and, where nothing is, (1.0, -0.9); the third moved too long ago.
+    seen = np.array([[1.75, 1.03], [1.7, 1.1], [1.0, -0.7], [2.9, 0.0]])
+    moving.see(10.2, seen, np.zeros(2), 0.0)
+    assert moving.found.points.tolist() == [[1.75, 1.03]]
+    assert moving.found.velocities.tolist() == [[-1.0, 0.0]]
+    assert moving.found.since.tolist() == [9.9] and moving.found.stamp == 10.2
+    moving.see(10.3, np.zeros((0, 2)), np.zeros(2), 0.0)
+    assert not len(moving.found.points)

@@ -262,6 +262,23 @@ def test_a_slow_scanner_makes_it_keep_further_off():
     assert slow['reaction_s'] >= 0.45 and far < near - 0.05
 
 
+def test_a_scan_shows_what_appeared_after_its_age_and_mostly_its_interval():
+    reaction = ReactionTime()
+    reaction.on_scan(10.0, 10.03)
+    assert reaction.scan_s == pytest.approx(0.03), 'of the interval nothing is known yet'
+    reaction.on_scan(10.1, 10.15)
+    assert reaction.scan_s == pytest.approx(0.05 + 0.1)
+    reaction.on_scan(10.1, 10.4)
+    assert reaction.scan_s == pytest.approx(0.05 + 0.1), 'the same scan again'
+
+
+def test_motion_without_a_command_tells_nothing():
+    reaction = ReactionTime()
+    for i in range(400):
+        reaction.on_odometry(i * PERIOD, (0.4 * math.sin(i * PERIOD), 0.0))
+    assert reaction.measure_base() is None
+
+
 @pytest.mark.parametrize('v, w', [(0.5, 0.0), (0.0, 1.5), (0.3, 0.8)])
 def test_the_delay_is_found_from_driving_and_from_turning(v, w):
     reaction, commands = ReactionTime(), []
