@@ -70,6 +70,26 @@ def test_an_obstacle_that_appears_brakes_at_the_limit():
     assert line.step().v == pytest.approx(speed - PERIOD * LIMITS.max_linear_deceleration)
 
 
+@given(st.floats(0.0, 3.0), st.floats(0.05, 1.0), st.floats(0.0, 2.0))
+def test_the_scale_is_the_largest_whose_envelope_ends_before_contact(contact, reaction, braking):
+    scale = envelope.stopping_scale(contact, reaction, braking)
+    assert 0.0 <= scale <= 1.0
+    left = contact - scale * reaction - 0.5 * scale ** 2 * braking
+    assert left >= -1e-9 and (scale == 1.0 or left == pytest.approx(0.0, abs=1e-9))
+
+
+@pytest.mark.parametrize('deceleration', [0.2, 0.4, 50.0])
+def test_braking_more_gently_takes_longer_and_harder_than_it_can_changes_nothing(deceleration):
+    limits = replace(LIMITS, max_linear_deceleration=0.5)
+    reach = limits.footprint_radius + limits.margin
+    for gap in (0.1, 0.3):
+        scale = envelope.clear_scale(limits, Command(0.5), [[reach + gap, 0.0]], deceleration)
+        braking = 0.5 / min(deceleration, limits.max_linear_deceleration)
+        assert 0.0 < scale < 1.0
+        assert gap == pytest.approx(
+            0.5 * (scale * limits.reaction_time_s + 0.5 * scale ** 2 * braking))
+
+
 def test_behind_and_beside_do_not_slow():
     line = Timeline()
     points = np.concatenate((wall(-0.3), wall(0.0) @ [[0, 1], [1, 0]] + (0, 0.25)))

@@ -168,6 +168,16 @@ def test_backing_out_of_contact_is_free_and_pushing_on_is_not():
     assert arc_clear(CIRCLE, 0.0, 1.0, 1.0, wall, 0.05), 'a disc turns on the spot anywhere'
 
 
+@pytest.mark.parametrize('footprint', [CIRCLE, BOX, SLANTED])
+@pytest.mark.parametrize('w', [-0.5, -0.1, 0.1, 0.5])
+def test_backing_out_of_contact_on_an_arc_is_free_past_the_margin(footprint, w):
+    front = footprint.vertices[footprint.vertices[:, 0].argmax()] + (footprint.radius, 0.0)
+    for gap in (0.01, 0.03, 0.049):
+        touching = [front + (gap, 0.0)]
+        assert arc_clear(footprint, -0.3, w, 1.0, touching, 0.05)
+        assert contact_time(footprint, 0.3, w, touching, 0.05, 1.0) == 0.0
+
+
 def test_a_point_inside_the_footprint_lets_it_only_out():
     assert arc_clear(CIRCLE, -0.2, 0.0, 0.5, [[0.1, 0.0]])
     assert not arc_clear(CIRCLE, 0.2, 0.0, 0.01, [[0.1, 0.0]])

@@ -153,6 +153,7 @@ def test_a_pose_that_cannot_follow_is_dropped_until_several_agree():
     assert line.odometry((2.0, 0.0, 0.0)) is None, 'that is where it is now'
     line.step()
     assert line.odometry((2.0, 0.0, 2.0)) == 'jump', 'so does a turn'
+    assert set(line.guard.dropped) == {('odom', 'jump')}
 
 
 def test_odometry_that_jumps_all_the_time_is_no_odometry():

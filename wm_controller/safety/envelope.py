@@ -27,10 +27,9 @@ def stopping_scale(contact_s: float, reaction_s: float, braking_s: float) -> flo
     """Largest scale in [0, 1] whose stopping envelope ends before a contact after contact_s."""
     if contact_s >= reaction_s + 0.5 * braking_s:
         return 1.0
-    if braking_s <= 0.0:
-        return contact_s / reaction_s
-    root = math.sqrt(reaction_s ** 2 + 2.0 * braking_s * contact_s) - reaction_s
-    return min(1.0, max(0.0, root / braking_s))
+    # The root without a cancellation, and without a division by what may be zero.
+    root = math.sqrt(reaction_s ** 2 + 2.0 * braking_s * contact_s)
+    return min(1.0, 2.0 * contact_s / max(reaction_s + root, 1e-12))
 
 
 def clear_scale(limits: Limits, command: Command, points: ArrayLike,
