@@ -15,7 +15,14 @@ from timelines import LIMITS, Timeline
 from wm_controller.safety.envelope import can_still_stop
 from wm_controller.safety.geometry import compose, integrate, relative
 from wm_controller.safety.heard import Heard
-from wm_controller.safety.inputs import AGREEING, Continuity, Seen
+from wm_controller.safety.inputs import (
+    AGREEING,
+    Continuity,
+    LONGEST_GAP_S,
+    Seen,
+    SLACK_M,
+    SLACK_RAD,
+)
 from wm_controller.safety.monitors import LAG_S, Slip, Stuck
 from wm_controller.safety.motion import AHEAD_S, KEPT_S, Track
 from wm_controller.safety.moving import LASTING_S, MovingPoints
@@ -109,6 +116,26 @@ def test_jumps_that_do_not_agree_among_themselves_never_count():
     told(continuity, poses(0.0))
     assert told(continuity, poses(3.0, -3.0, 3.0, -3.0, 3.0, -3.0, 3.0), 0.05) == [
         (False, False)] * 7
+
+
+@pytest.mark.parametrize('ahead, back', [(0.7, -0.2), (0.3, -0.9)])
+@pytest.mark.parametrize('elapsed', [0.05, 0.3, LONGEST_GAP_S, 9.0])
+def test_a_pose_follows_that_twice_the_limits_can_reach_with_some_slack(ahead, back, elapsed):
+    limits = replace(LIMITS, max_linear_velocity=ahead, min_linear_velocity=back,
+                     max_angular_velocity=1.3)
+    driven = min(elapsed, LONGEST_GAP_S)
+    way, turn = 2.0 * max(ahead, -back) * driven + SLACK_M, 2.0 * 1.3 * driven + SLACK_RAD
+
+    def follows(*there):
+        continuity = Continuity()
+        assert continuity.check(5.0, np.array((1.0, 2.0, 3.0)), limits) == (True, False)
+        return continuity.check(5.0 + elapsed, (1.0, 2.0, 3.0) + np.array(there), limits)[0]
+
+    for share, expected in ((0.99, True), (1.01, False)):
+        assert follows(share * way, 0.0, 0.0) is follows(0.0, -share * way, 0.0) is expected
+        if share * turn < math.pi:
+            for turned in (share * turn, -share * turn, share * turn - 2.0 * math.pi):
+                assert follows(0.0, 0.0, turned) is expected
 
 
 def test_the_same_stamp_is_not_newer_whenever_it_came():
