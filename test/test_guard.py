@@ -278,6 +278,11 @@ def test_a_message_that_does_not_count_is_dropped_and_named(v, age, cause):
     assert line.run(0.2).v > 0.1, 'the last good command still holds until it times out'
 
 
+def test_at_first_nothing_is_surprising_slowed_or_dropped():
+    guard = Timeline().guard
+    assert (guard.surprise, guard.speed_scale, guard.dropped) == (0.0, 1.0, {})
+
+
 def test_stamps_a_little_ahead_are_taken():
     line = Timeline()
     assert line.command(0.5, age=-0.09) is None

@@ -141,6 +141,11 @@ def test_a_pose_follows_that_twice_the_limits_can_reach_with_some_slack(ahead, b
 def test_the_same_stamp_is_not_newer_whenever_it_came():
     seen = Seen(5.0, 1.0)
     assert seen.then(5.0, 2.0) is seen and seen.then(5.1, 2.0) == Seen(5.1, 2.0)
+    heard = Heard()
+    for received in (1.0, 2.0):
+        heard.take_odometry(5.0, received, np.zeros(3), (0.0, 0.0), 0.0, LIMITS)
+        heard.take_scan(5.0, 5.0, received, np.zeros((0, 2)), 8.0, None, 1.0)
+    assert heard.odom_seen == heard.scan_seen == Seen(5.0, 1.0)
     line = Timeline(replace(LIMITS, scan_required=True, odom_required=True))
     stamp = line.ros
     for _ in range(100):  # a driver that repeats its last messages
