@@ -111,6 +111,19 @@ def test_every_process_ends_with_the_block_even_a_stubborn_one(tmp_path, monkeyp
     assert not any(child.is_running() and child.status() != 'zombie' for child in children)
 
 
+def test_a_node_runs_once_at_a_time_and_one_that_was_stopped_is_not_missed(tmp_path):
+    waiting = Script('waiting', {'code': 'print("ready", flush=True)\nimport time; time.sleep(60)'})
+    with Graph([waiting], tmp_path, os.environ) as graph:
+        assert until(lambda: graph.log_tail('waiting'))
+        with pytest.raises(RuntimeError, match='the waiting node runs already'):
+            graph.start(waiting)
+        process = graph.process('waiting')
+        graph.stop_node('waiting')
+        assert process.poll() is not None and not graph.pids()
+        graph.check()
+        assert graph.start(waiting).pid == graph.pids()['waiting']
+
+
 def test_ros_time_follows_the_quickest_message():
     clock = RosClock(pace=1.0)
     clock.heard(10.00, 100.000)

@@ -112,8 +112,10 @@ class Graph:
 
     def start(self, node: NodeSpec) -> psutil.Popen:
         """Start a node, also one that ran before and has ended; its log goes on."""
+        if node.module in self._running and self._running[node.module].poll() is None:
+            raise RuntimeError(f'the {node.module} node runs already')
         with open(self.log(node.module), 'ab') as log:
-            self._running[node.module] = process = psutil.Popen(
+            process = psutil.Popen(
                 node.arguments(),
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -124,6 +126,7 @@ class Graph:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
+        self._running = {**self._running, node.module: process}  # anew: others may be reading it
         return process
 
     def process(self, module: str) -> psutil.Popen:
@@ -180,16 +183,23 @@ class Graph:
         """Stop every process, politely first; none is left afterwards."""
         self._cpu_s = self.cpu_seconds()
         for process in self._running.values():
-            for what, patience_s in zip(
-                (signal.SIGINT, signal.SIGTERM, signal.SIGKILL), PATIENCE_S
-            ):
-                if process.poll() is not None:
-                    break
-                process.send_signal(what)
-                try:
-                    process.wait(patience_s)
-                except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
-                    continue
+            _stop(process)
+
+    def stop_node(self, module: str) -> None:
+        """Stop one node that has done its work: it is not missed."""
+        _stop(self._running[module])
+        self._running = {name: each for name, each in self._running.items() if name != module}
+
+
+def _stop(process: psutil.Popen) -> None:
+    for what, patience_s in zip((signal.SIGINT, signal.SIGTERM, signal.SIGKILL), PATIENCE_S):
+        if process.poll() is not None:
+            break
+        process.send_signal(what)
+        try:
+            process.wait(patience_s)
+        except (psutil.TimeoutExpired, subprocess.TimeoutExpired):
+            continue
 
 
 def _die_with_parent() -> None:

@@ -52,19 +52,20 @@ def _recording(scene: Scene) -> float:
         'use_sim_time': True, 'folder': str(scene.folder / 'recordings'), 'record_all': True,
         'min_free_mb': 0}, find_config('robot'))
     process = psutil.Process(scene.graph.start(node).pid)
-    scene.until(lambda: _mark(scene)[0], 30.0, 'the recorder recording')
-    limits = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
     try:
+        scene.until(lambda: _mark(scene)[0], 30.0, 'the recorder recording')
+        limits = process.rlimit(psutil.RLIMIT_FSIZE)
+        process.rlimit(psutil.RLIMIT_FSIZE, (FULL_BYTES, limits[1]))
         since = time.monotonic()
         scene.until(lambda: _mark(scene)[1].startswith('not recorded'),
                     2 * RECORDING_S, 'the recorder saying that it cannot')
         reaction = time.monotonic() - since
         scene.drives_on(since + 1)
-    finally:
         process.rlimit(psutil.RLIMIT_FSIZE, limits)
-    scene.until(lambda: _mark(scene)[0], 60.0, 'it recording again')
-    return reaction
+        scene.until(lambda: _mark(scene)[0], 60.0, 'it recording again')
+        return reaction
+    finally:
+        scene.graph.stop_node('recorder')
 
 
 def _mark(scene: Scene) -> tuple[bool, str]:

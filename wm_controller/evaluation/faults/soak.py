@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 import threading
@@ -17,6 +18,7 @@ import time
 from typing import Any
 
 import numpy as np
+import psutil
 
 from wm_controller.evaluation.faults.promises import broken
 from wm_controller.evaluation.faults.row import Fault
@@ -44,9 +46,10 @@ class Memory:
 
     def take(self, scene: Scene, now_s: float) -> None:
         """Sample every node that runs."""
-        pids = scene.graph.pids()
-        for node, mib in scene.graph.memory_mib().items():
-            self.series.setdefault((node, pids[node]), []).append((now_s, mib))
+        for node, pid in scene.graph.pids().items():
+            with suppress(psutil.Error):  # it has just ended
+                mib = psutil.Process(pid).memory_info().rss / 2**20
+                self.series.setdefault((node, pid), []).append((now_s, mib))
 
     def growth(self) -> list[dict[str, Any]]:
         """What each process's memory did after warm-up: MiB at first and at last, MiB per hour."""
