@@ -112,7 +112,8 @@ def test_every_process_ends_with_the_block_even_a_stubborn_one(tmp_path, monkeyp
 
 
 def test_a_node_runs_once_at_a_time_and_one_that_was_stopped_is_not_missed(tmp_path):
-    waiting = Script('waiting', {'code': 'print("ready", flush=True)\nimport time; time.sleep(60)'})
+    code = 'print("ready", flush=True)\nimport time; time.sleep(60)'
+    waiting = Script('waiting', {'code': code})
     with Graph([waiting], tmp_path, os.environ) as graph:
         assert until(lambda: graph.log_tail('waiting'))
         with pytest.raises(RuntimeError, match='the waiting node runs already'):
