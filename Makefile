@@ -51,7 +51,7 @@ lint: $(READY) ## ruff, mypy (strict for safety/ and planning/)
 	@$(BIN)/mypy
 
 # Their own tests; what they do not reach of safety/ is not covered.
-SAFETY_TESTS := $(addprefix test/test_,guard.py guard_words.py envelope.py geometry.py poses.py modes.py watching.py view.py moving.py heard.py)
+SAFETY_TESTS := $(addprefix test/test_,guard.py guard_words.py envelope.py geometry.py poses.py modes.py watching.py view.py moving.py heard.py tracking.py)
 
 properties: $(READY) ## the guardrails' properties, 10,000 examples each: hours
 	WM_EXAMPLES=$${WM_EXAMPLES:-10000} OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --timeout 0 \
