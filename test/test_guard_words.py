@@ -68,6 +68,26 @@ def test_a_source_counts_as_pressed_to_the_end_of_its_own_timeout():
     assert not line.guard.reset(pressed + 0.9)[0]
 
 
+def test_each_source_is_heard_for_its_own_timeout():
+    line = Timeline(replace(LIMITS, auto_timeout_s=1.0, teleop_timeout_s=0.2))
+    line.run(1.0, 0.3)
+    line.run(0.8)
+    assert line.verdict.v == pytest.approx(0.3)
+    line.run(1.0, 0.3, source='teleop')
+    assert line.verdict.v == pytest.approx(0.3)
+    line.run(0.3)
+    assert line.verdict.v < 0.3
+
+
+def test_a_surprise_of_long_ago_slows_nothing():
+    line = Timeline(replace(LIMITS, surprise_slow=0.5, surprise_hold=0.99))
+    line.guard.on_surprise(0.95, line.steady)
+    slowed = line.run(0.4, 0.5)
+    assert slowed.v < 0.3 and 'surprise' in slowed.reasons
+    free = line.run(2.0, 0.5)
+    assert free.v == pytest.approx(0.5) and 'surprise' not in free.reasons
+
+
 def test_levels_are_checked_named_and_counted():
     guard = Timeline().guard
     assert [guard.on_surprise(value, 0.0) for value in (0.0, 1.0)] == [None, None]
